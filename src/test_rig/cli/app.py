@@ -1,0 +1,45 @@
+"""Which commands there are."""
+
+from __future__ import annotations
+
+import typer
+
+from test_rig.cli.audit import audit
+from test_rig.cli.config import app as config_app
+from test_rig.cli.connect import connect
+from test_rig.cli.report import report
+from test_rig.cli.scenario import app as scenario_app
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="test-rig",
+    help="Find out, with evidence, what a SQL database really does.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"test-rig {version('test-rig')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+    ),
+) -> None:
+    del version  # its callback has done the work
+
+
+app.command()(audit)
+app.command()(connect)
+app.command()(report)
+app.add_typer(config_app, name="config")
+app.add_typer(scenario_app, name="scenario")

@@ -1,0 +1,110 @@
+"""`test-rig audit`: what each isolation level of a database really gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from test_rig.cli.options import CommonOptions, common_options
+
+if TYPE_CHECKING:
+    from test_rig.rig import AuditRun
+
+__all__ = ["audit"]
+
+#: Exit codes by verdict.
+_CODES = {"valid": 0, "invalid": 1, "unknown": 3}
+
+Urls = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[URL]...",
+        help="The databases to audit: URLs or host:port. None here and none in the settings: the "
+        "embedded ones, SQLite and DuckDB.",
+        show_default=False,
+    ),
+]
+Levels = Annotated[
+    list[str] | None,
+    typer.Option("--level", help="Audit this level only; may be repeated.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
+Junit = Annotated[
+    Path | None,
+    typer.Option("--junit", help="Also write JUnit XML to this file.", show_default=False),
+]
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", help="Also write the HTML page to this file.", show_default=False),
+]
+
+
+@common_options
+def audit(
+    common: CommonOptions,
+    urls: Urls = None,
+    level: Levels = None,
+    as_json: AsJson = False,
+    junit: Junit = None,
+    html: Html = None,
+) -> None:
+    """Show which isolation anomalies really occur at each level, against what is claimed.
+
+    Exit code 0 when every claim holds, 1 when one is broken, 2 for wrong use, 3 when something
+    could not be judged.
+    """
+    from test_rig.cli.door import Door
+    from test_rig.cli.progress import AuditProgress
+    from test_rig.rig import audit as run_audit
+    from test_rig.settings import OptionValue
+
+    _check_folders(junit, html)
+    extra = {"audit.levels": OptionValue(level, "--level")} if level else {}
+    with Door(common, urls or (), extra=extra) as door:
+        with AuditProgress(door.console) as progress:
+            run = door.with_password(
+                lambda targets: run_audit(
+                    door.config,
+                    targets,
+                    argv=door.argv,
+                    on_event=progress,
+                    listener=door.sql_listener,
+                )
+            )
+        _write(run, junit, html)
+        _print(run, as_json)
+    raise typer.Exit(_CODES[run.verdict.verdict.value])
+
+
+def _check_folders(*files: Path | None) -> None:
+    """Refuse a file that could not be written before anything is done."""
+    from test_rig.errors import UsageError
+
+    for file in files:
+        if file is not None and not file.absolute().parent.is_dir():
+            raise UsageError("its folder does not exist", where=str(file))
+
+
+def _write(run: AuditRun, junit: Path | None, html: Path | None) -> None:
+    from test_rig.report import render_html, render_junit
+
+    if junit is not None:
+        junit.write_text(render_junit(run.report), encoding="utf-8")
+    if html is not None:
+        html.write_text(render_html(run.report), encoding="utf-8")
+
+
+def _print(run: AuditRun, as_json: bool) -> None:
+    from test_rig.cli.report import as_text
+    from test_rig.report import render_json
+
+    text = render_json(run.report) if as_json else as_text(run.report, page=_near(run.html))
+    typer.echo(text.rstrip())
+
+
+def _near(path: Path) -> Path:
+    """Return the path as short as it can be from here."""
+    here, absolute = Path.cwd(), path.absolute()
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute

@@ -1,0 +1,160 @@
+"""What a run leaves: where it ended, why, and what was called when.
+
+Existing scripts run a machine in three ways: `machine.run()`, `await machine.run()` and
+`asyncio.run(machine.run())`. A `RunResult` therefore is also something to await that gives itself
+at once, and the `RunResult` that is not there yet, within an event loop, is a `PendingRun`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Generator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, NamedTuple, NoReturn
+
+from test_rig.errors import MachineError
+from test_rig.machine.states import State
+from test_rig.resilience import ErrorContext
+from test_rig.telemetry import Alert, Measurement
+from test_rig.verdict import ResultStatus
+
+__all__ = ["PendingRun", "Phase", "RunFailure", "RunResult", "TraceEntry", "Visit"]
+
+
+class Phase(Enum):
+    """Which of a handler's functions."""
+
+    ENTER = "enter"
+    EXECUTE = "execute"
+    EXIT = "exit"
+
+
+class TraceEntry(NamedTuple):
+    """One call of one function of one handler."""
+
+    state: State
+    #: The handler's class.
+    handler: str
+    phase: Phase
+    #: Monotonic nanoseconds (`Clock.now_ns`).
+    start_ns: int
+    duration_ns: int
+    #: The state that it answered, as it was spelled; None where it answered none.
+    answer: str | None
+
+
+class Visit(NamedTuple):
+    """One visit to a state, from enter to exit."""
+
+    state: State
+    #: The handler's class.
+    handler: str
+    duration_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailure:
+    """Why a run failed. `str()` tells all of it, on several lines; passwords are taken out."""
+
+    #: One line.
+    message: str
+    #: The operation, the attempt, and where the connection led.
+    context: ErrorContext
+    #: Python's traceback from the handler's own code on; None where nothing was raised.
+    traceback: str | None = None
+    #: What was raised, for those who want to raise it again.
+    exception: BaseException | None = field(default=None, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        parts = [self.message, f"  in {self.context}"]
+        return "\n".join(parts if self.traceback is None else [*parts, self.traceback.rstrip()])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult(Coroutine[Any, Any, "RunResult"]):
+    """How a run of a machine ended. Awaiting it gives itself."""
+
+    #: `Completed`, or an error state.
+    final_state: State
+    #: passed; failed (a handler answered an error, or an assertion did not hold); error; timed_out.
+    status: ResultStatus
+    #: Why it failed; None where it passed.
+    error: RunFailure | None
+    #: Every call, in order.
+    trace: tuple[TraceEntry, ...]
+    measurements: tuple[Measurement, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    #: What else is to be told: a second error, an exit that did not run.
+    notes: tuple[str, ...] = ()
+    started_at: datetime
+    duration_ns: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether the run ended in `Completed`."""
+        return self.status is ResultStatus.PASSED
+
+    def visits(self) -> tuple[Visit, ...]:
+        """Return the visits to states, in order."""
+        visits: list[Visit] = []
+        start_ns = 0
+        for entry in self.trace:
+            if entry.phase is Phase.ENTER:
+                start_ns = entry.start_ns
+                visits.append(Visit(entry.state, entry.handler, 0))
+            spent_ns = entry.start_ns + entry.duration_ns - start_ns
+            visits[-1] = visits[-1]._replace(duration_ns=spent_ns)
+        return tuple(visits)
+
+    def __await__(self) -> Generator[Any, Any, RunResult]:
+        return self._at_once().__await__()
+
+    async def _at_once(self) -> RunResult:
+        return self
+
+    def send(self, value: Any) -> NoReturn:
+        """Finish at once, as a coroutine that has nothing to wait for."""
+        del value
+        raise StopIteration(self)
+
+    def throw(self, *exc_info: Any) -> NoReturn:
+        """Raise what is thrown in."""
+        error = exc_info[1] if len(exc_info) > 1 and exc_info[1] is not None else exc_info[0]
+        raise error
+
+    def close(self) -> None:
+        """Do nothing: there is nothing left to run."""
+
+
+_FIELDS = frozenset(RunResult.__dataclass_fields__) | {"passed", "visits"}
+
+
+class PendingRun(Coroutine[Any, Any, RunResult]):
+    """A run that starts when it is awaited; what `run()` gives within an event loop."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, RunResult]) -> None:
+        self._coroutine = coroutine
+
+    def __await__(self) -> Generator[Any, Any, RunResult]:
+        return self._coroutine.__await__()
+
+    def send(self, value: Any) -> Any:
+        """Go on."""
+        return self._coroutine.send(value)
+
+    def throw(self, *exc_info: Any) -> Any:
+        """Go on with an exception."""
+        return self._coroutine.throw(*exc_info)
+
+    def close(self) -> None:
+        """Give it up."""
+        self._coroutine.close()
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in _FIELDS:
+            raise MachineError(
+                f"the run has no {name} yet",
+                todo="within an event loop write `await machine.run()`, or use run_sync()",
+            )
+        raise AttributeError(name)

@@ -1,0 +1,23 @@
+"""The report for programs: everything the folder holds, as it is."""
+
+from __future__ import annotations
+
+from test_rig.report.content import Report
+from test_rig.report.words import headline
+from test_rig.runs import encode_json
+
+__all__ = ["render_json"]
+
+
+def render_json(report: Report) -> str:
+    """Return the report as one JSON object: headline, run, audit and the folder's path.
+
+    Nothing is cut or spelled out here: texts are those that the database gave.
+    """
+    value = {
+        "headline": headline(report),
+        "run": report.record,
+        "audit": report.audit,
+        "folder": str(report.path),
+    }
+    return encode_json(value, pretty=True).decode()

@@ -1,0 +1,302 @@
+"""The one assembler: settings, targets, scenarios, run folder and report put together.
+
+Everything below gets its collaborators as arguments; this is where they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from test_rig.audit import (
+    AuditEvent,
+    AuditOptions,
+    CellDone,
+    LevelDone,
+    LevelStarted,
+    PathTaken,
+    PlaceMade,
+    TargetStarted,
+    audit_target,
+    overall,
+)
+from test_rig.errors import MachineError, RigError, TargetError, UnknownName
+from test_rig.history import Origin
+from test_rig.machine import Limits, StateMachine
+from test_rig.report import Report, render_html
+from test_rig.runs import RunFolder, RunStatus, RunWriter
+from test_rig.scenario import BUILT_IN
+from test_rig.settings import AppConfig, TargetSettings
+from test_rig.targets import SqlListener, Target, TargetUrl
+from test_rig.verdict import AuditVerdict, TargetInfo, TargetVerdict, Verdict
+
+__all__ = ["EMBEDDED_URLS", "AuditRun", "audit", "target_of", "target_urls"]
+
+#: What is audited where no target is named.
+EMBEDDED_URLS = ("sqlite://", "duckdb://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRun:
+    """A finished audit: what it found, and where everything about it is."""
+
+    folder: Path
+    verdict: AuditVerdict
+    report: Report
+    html: Path
+
+
+def target_urls(config: AppConfig, given: Sequence[str] = ()) -> list[TargetUrl]:
+    """Return the targets that the arguments, or else the settings, name; empty where none do.
+
+    A user, password or database from the settings fills what a URL leaves open, and replaces what
+    it says where it came from a stronger source than the URL.
+
+    Raises:
+        TargetUrlError: One of them names no target.
+    """
+    asked = config.target()
+    if given:
+        return [_filled(text, replace(asked, stronger=frozenset())) for text in given]
+    if asked.url is not None:
+        return [_filled(asked.url, asked)]
+    if asked.host is None and asked.port is None:
+        return []
+    return [
+        TargetUrl.from_parts(
+            host=asked.host,
+            port=asked.port,
+            user=asked.username,
+            password=asked.password,
+            database=asked.database,
+        )
+    ]
+
+
+def _filled(text: str, asked: TargetSettings) -> TargetUrl:
+    url = TargetUrl.parse(text)
+    if url.is_embedded:
+        return url
+    names_user = "@" in text.partition("://")[2].partition("/")[0]
+
+    def choose(part: str, own: str | None, other: str | None) -> str | None:
+        return other if other is not None and (own is None or part in asked.stronger) else own
+
+    return replace(
+        url,
+        user=choose("username", url.user if names_user else None, asked.username) or url.user,
+        password=choose("password", url.password, asked.password),
+        database=choose("database", url.database, asked.database),
+    )
+
+
+def target_of(
+    config: AppConfig, url: TargetUrl | str, *, listener: SqlListener | None = None
+) -> Target:
+    """Return the target of a URL with the settings' time limits."""
+    return Target.open(
+        url,
+        listener=listener,
+        statement_timeout_s=config.database.timeout_secs,
+        connect_timeout_s=config.database.timeout_secs,
+    )
+
+
+def audit(
+    config: AppConfig,
+    urls: Sequence[TargetUrl | str],
+    *,
+    argv: Sequence[str] = (),
+    on_event: Callable[[AuditEvent], None],
+    listener: SqlListener | None = None,
+) -> AuditRun:
+    """Audit the targets one after the other, and keep it all in a run folder.
+
+    A target that cannot be used does not stop the others; where no other is, its error is raised.
+
+    Args:
+        config: The settings: time limits, levels, where runs are kept.
+        urls: The targets; the embedded ones where empty.
+        argv: The command line for the record, passwords masked.
+        on_event: Told of everything that happens, for progress.
+        listener: Told of every statement.
+
+    Raises:
+        TargetError: The only target could not be used.
+        UnknownName: A level was asked for that none of the targets has.
+        RunFolderError: The run folder cannot be written.
+    """
+    with ExitStack() as stack:
+        targets = [
+            stack.enter_context(target_of(config, url, listener=listener))
+            for url in urls or EMBEDDED_URLS
+        ]
+        plans = _plan(config, targets, on_event)
+        writer = stack.enter_context(
+            RunFolder.create(
+                config.runs.folder,
+                "audit",
+                argv=argv,
+                settings=config.without_secrets(),
+                targets=[target.url.safe() for target in targets],
+            )
+        )
+        options = AuditOptions(step_timeout_s=config.audit.step_timeout_secs)
+        verdict = _audit_all(plans, options, writer, on_event)
+        writer.finish(verdict.verdict, status=RunStatus.FINISHED)
+    return _render(writer.path, verdict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What is to be done with one target."""
+
+    target: Target
+    #: Keys of levels; all where empty.
+    levels: tuple[str, ...] = ()
+    path: PathTaken | None = None
+    #: Why it cannot be used.
+    error: TargetError | None = None
+
+
+def _plan(
+    config: AppConfig, targets: Sequence[Target], on_event: Callable[[AuditEvent], None]
+) -> list[_Plan]:
+    """Go the way to each target, before anything is made anywhere, and choose its levels."""
+    names = config.audit.levels
+    plans: list[_Plan] = []
+    unknown: dict[str, UnknownName] = {}
+    found: set[str] = set()
+    for target in targets:
+        try:
+            path = _go_there(config, target)
+        except TargetError as error:
+            if len(targets) == 1:
+                raise
+            plans.append(_Plan(target=target, error=error))
+            continue
+        on_event(path)
+        chosen = []
+        for name in names:
+            try:
+                chosen.append(target.level(name).key)
+                found.add(name)
+            except UnknownName as error:
+                unknown[name] = error
+        if chosen or not names:
+            plans.append(_Plan(target=target, levels=tuple(chosen), path=path))
+    # A level that one target has and another lacks is audited where it is.
+    for name, nowhere in unknown.items():
+        if name not in found:
+            raise nowhere
+    return plans
+
+
+def _go_there(config: AppConfig, target: Target) -> PathTaken:
+    """Run the machine's standard path: connect, try, verify, ask for the version."""
+    machine = StateMachine(target, limits=Limits(run_s=config.test.timeout_secs))
+    result = machine.run()
+    if result.error is not None:
+        if isinstance(result.error.exception, RigError):
+            raise result.error.exception
+        raise MachineError(result.error.message)
+    return PathTaken(
+        target=target.info,
+        states=tuple((visit.state.name, visit.duration_ns / 1e9) for visit in result.visits()),
+    )
+
+
+def _audit_all(
+    plans: Sequence[_Plan],
+    options: AuditOptions,
+    writer: RunWriter,
+    on_event: Callable[[AuditEvent], None],
+) -> AuditVerdict:
+    done: list[TargetVerdict] = []
+
+    def keep(event: AuditEvent) -> None:
+        """Write what came while it comes, then pass it on."""
+        if isinstance(event, CellDone) and event.cell.transcript is not None:
+            origin = Origin(
+                target=event.target.url,
+                level=event.level,
+                scenario=event.cell.transcript.scenario,
+            )
+            writer.record_transcript(origin, event.cell.transcript)
+        elif isinstance(event, LevelDone):
+            so_far = (*done, event.so_far)
+            writer.write_results(AuditVerdict(targets=so_far, verdict=Verdict.UNKNOWN))
+        _log(writer, event)
+        on_event(event)
+
+    for plan in plans:
+        if plan.path is not None:
+            _log(writer, plan.path)
+        if plan.error is not None:
+            done.append(_unusable(plan.target, plan.error))
+            continue
+        chosen = replace(options, levels=plan.levels)
+        scenarios = tuple(BUILT_IN.values())
+        try:
+            done.append(
+                audit_target(plan.target, scenarios, chosen, on_event=keep, emit=writer.emit)
+            )
+        except TargetError as failed:
+            if len(plans) == 1:
+                raise
+            done.append(_unusable(plan.target, failed))
+    verdict = AuditVerdict(
+        targets=tuple(done), verdict=overall([target.verdict for target in done])
+    )
+    writer.write_results(verdict)
+    return verdict
+
+
+def _log(writer: RunWriter, event: AuditEvent) -> None:
+    """Tell the run's log what happened, so that a killed run says where it was."""
+    where = event.target.url
+    match event:
+        case PathTaken():
+            writer.log("path", target=where, states=dict(event.states))
+        case TargetStarted():
+            version = f"{event.target.product} {event.target.version}"
+            writer.log("target", target=where, version=version, levels=event.levels)
+        case PlaceMade():
+            writer.log("private namespace made", target=where, name=event.name)
+        case LevelStarted():
+            writer.log("level", target=where, name=event.level)
+        case CellDone():
+            cell = event.cell
+            writer.log(
+                "scenario",
+                level="debug",
+                target=where,
+                at=event.level,
+                anomaly=cell.anomaly.value,
+                occurrence=cell.occurrence.value,
+                reason=cell.reason,
+            )
+        case LevelDone():
+            row = event.row
+            writer.log(
+                "level judged",
+                target=where,
+                name=row.name,
+                verdict=row.verdict.value,
+                comparison=row.comparison,
+            )
+
+
+def _unusable(target: Target, error: RigError) -> TargetVerdict:
+    """Return the verdict of a target that could not be used at all."""
+    info = TargetInfo(url=target.url.safe(), product=target.dialect.product, version="not reached")
+    return TargetVerdict(target=info, levels=(), verdict=Verdict.UNKNOWN, error=str(error))
+
+
+def _render(folder: Path, verdict: AuditVerdict) -> AuditRun:
+    report = Report.of(RunFolder.open(folder))
+    html = folder / "report.html"
+    html.write_text(render_html(report), encoding="utf-8")
+    return AuditRun(folder=folder, verdict=verdict, report=report, html=html)

@@ -1,0 +1,170 @@
+"""The settings' tables and keys: what there is to set, its type, its default, what it is for.
+
+How to think of it: one frozen pydantic model per table; a field's description is what `config
+generate` writes above it and what docs/settings.md says of it. Adding a setting is adding a field.
+Keys that a plugin adds live in the same models, as extra fields.
+
+What it does not do: read anything, or decide which source wins.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+__all__ = [
+    "TABLES",
+    "AuditSettings",
+    "DatabaseSettings",
+    "LoggingSettings",
+    "RunsSettings",
+    "Table",
+    "TestSettings",
+]
+
+
+def _no_bool(value: Any) -> Any:
+    # Python counts true as 1; nobody who writes `pool_size = true` means that.
+    if isinstance(value, bool):
+        raise ValueError("true and false are no numbers")  # noqa: TRY004 -- pydantic wants it
+    return value
+
+
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _level(value: Any) -> Any:
+    lowered = _lower(value)
+    return "warning" if lowered == "warn" else lowered
+
+
+def _listed(value: Any) -> Any:
+    # The environment and the command line know no lists: commas part the items.
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+RowCount = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
+Port = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)]
+WholeNumber = Annotated[int, BeforeValidator(_no_bool)]
+PositiveSeconds = Annotated[
+    float, BeforeValidator(_no_bool), Field(gt=0, le=31_536_000, allow_inf_nan=False)
+]
+Text = Annotated[str, Field(min_length=1)]
+LevelName = Annotated[
+    Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_level)
+]
+LogFormat = Annotated[Literal["text", "json"], BeforeValidator(_lower)]
+Names = Annotated[tuple[Text, ...], BeforeValidator(_listed)]
+
+
+class Table(BaseModel):
+    """What the tables have in common: frozen, with room for the keys that plugins add."""
+
+    # Unknown keys are refused while sources are read, where file and line are known.
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
+
+
+class DatabaseSettings(Table):
+    """The database under test. Without `url` and `host`: the embedded ones."""
+
+    url: SecretStr | None = Field(
+        default=None,
+        description="The target as one URL, such as postgresql://user@host:5432/db. Never printed "
+        "with its password.",
+    )
+    host: Text | None = Field(
+        default=None,
+        description="The server's name or address; host:port and [::1]:port set port too.",
+    )
+    port: Port | None = Field(
+        default=None, description="The server's port; the product's own if unset."
+    )
+    username: Text | None = Field(default=None, description="Who connects.")
+    password: SecretStr | None = Field(
+        default=None, description="The password. Better left to the prompt or to TIDB_PASSWORD."
+    )
+    password_prompt: bool = Field(
+        default=True,
+        description="Whether to ask at the terminal when the server wants a password and none "
+        "was given.",
+    )
+    database: Text | None = Field(default=None, description="The database to connect to.")
+    pool_size: Count = Field(default=5, description="The most connections that a pool opens.")
+    timeout_secs: PositiveSeconds = Field(
+        default=30.0,
+        description="How long a statement may take, in seconds, before the rig cancels it.",
+    )
+
+
+class LoggingSettings(Table):
+    """What the rig tells of its own doings."""
+
+    level: LevelName = Field(
+        default="info",
+        description="The least severe level shown: debug, info, warning, error, critical.",
+    )
+    format: LogFormat = Field(
+        default="text", description="text for people, json for one object a line."
+    )
+    file: Text | None = Field(
+        default=None, description="A file that gets the log too; it is appended to."
+    )
+    console: bool = Field(default=True, description="Whether the log goes to standard error.")
+    show_sql: bool = Field(default=False, description="Show every SQL statement and its duration.")
+    show_output: bool = Field(default=False, description="Show what handlers and scripts print.")
+
+
+class TestSettings(Table):
+    """What tests and handlers are given."""
+
+    __test__ = False  # pytest collects classes by this name
+
+    rows: RowCount = Field(default=10, description="How many rows of test data handlers make.")
+    timeout_secs: PositiveSeconds = Field(
+        default=60.0, description="How long a run of the state machine may take, in seconds."
+    )
+    verbose: bool = Field(default=False, description="Tell more, as -v does: log level debug.")
+    real_db: bool = Field(
+        default=True,
+        description="Whether tests talk to a real database; no takes the in-memory stand-in.",
+    )
+    seed: WholeNumber | None = Field(
+        default=None, description="Where chance starts; a new one is drawn, and recorded, if unset."
+    )
+
+
+class RunsSettings(Table):
+    """Where results are kept."""
+
+    folder: Text = Field(
+        default="test-rig-runs", description="The folder that gets one folder per run."
+    )
+
+
+class AuditSettings(Table):
+    """How isolation is judged."""
+
+    levels: Names = Field(
+        default=(),
+        description="The levels to judge, by their keys; all that the target has if empty.",
+    )
+    step_timeout_secs: PositiveSeconds = Field(
+        default=5.0,
+        description="How long a scenario's step may neither end nor be seen blocked, in seconds, "
+        "before its verdict is unknown.",
+    )
+
+
+#: Every table, in the order in which it is shown.
+TABLES: dict[str, type[Table]] = {
+    "database": DatabaseSettings,
+    "logging": LoggingSettings,
+    "test": TestSettings,
+    "runs": RunsSettings,
+    "audit": AuditSettings,
+}

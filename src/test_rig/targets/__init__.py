@@ -1,0 +1,29 @@
+"""Databases under test: targets, sessions, pools, and who waits for whom.
+
+`Target.open(url)` names a database, `target.connect()` gives a `Session`, and `target.scratch()` a
+private namespace to work in. One dialect file per database says what differs.
+"""
+
+from test_rig.targets.dialect import LevelSpec, Result
+from test_rig.targets.door import SqlEvent, SqlListener
+from test_rig.targets.pool import ConnectionPool, PoolConfig
+from test_rig.targets.row import Row
+from test_rig.targets.scratch import Observer, Scratch
+from test_rig.targets.session import Session
+from test_rig.targets.target import Target
+from test_rig.targets.url import TargetUrl
+
+__all__ = [
+    "ConnectionPool",
+    "LevelSpec",
+    "Observer",
+    "PoolConfig",
+    "Result",
+    "Row",
+    "Scratch",
+    "Session",
+    "SqlEvent",
+    "SqlListener",
+    "Target",
+    "TargetUrl",
+]

@@ -1,0 +1,68 @@
+"""What the embedded dialects share: scratch databases in folders, and no server to ask.
+
+A scratch database lies in a folder beside the file under test, so that the file system is the one
+that the person asks about; the named file itself is never opened for writing.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from test_rig.targets.dialect import Ask, BlockedView
+from test_rig.targets.statements import quote_double
+from test_rig.targets.url import TargetUrl
+
+__all__ = ["Embedded"]
+
+
+class Embedded:
+    """The parts of a dialect that are the same for every database in the rig's own process."""
+
+    placeholder = "?"
+    begin = "BEGIN"
+
+    def private_place(self, url: TargetUrl) -> tuple[TargetUrl, Callable[[], object]]:
+        """Return a place for a target whose URL names none, and what removes it."""
+        folder = tempfile.mkdtemp(prefix="test-rig-")
+        place = replace(url, path=str(Path(folder) / "private.db"))
+        return place, partial(shutil.rmtree, folder, ignore_errors=True)
+
+    def check_place(self, url: TargetUrl) -> None:
+        """Raise `FileNotFoundError` where the folder of the database's file does not exist."""
+        folder = Path(url.path or "").absolute().parent
+        if not folder.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "the folder of the database file does not exist")
+
+    def quote(self, identifier: str) -> str:
+        return quote_double(identifier)
+
+    def prepare_waiting(self, ask: Ask) -> None:
+        del ask  # it never waits
+
+    def blocked_view(self, ask: Ask) -> BlockedView | None:
+        del ask  # nobody ever waits: a conflict is an error at once
+        return None
+
+    def create_scratch(self, ask: Ask, url: TargetUrl, name: str) -> TargetUrl:
+        del ask
+        parent = Path(url.path).absolute().parent if url.path else Path(tempfile.gettempdir())
+        folder = parent / name
+        folder.mkdir(mode=0o700)  # an existing one is an error: it is not ours
+        return replace(url, path=str(folder / "scratch.db"))
+
+    def drop_scratch(self, ask: Ask, scratch: TargetUrl, name: str) -> None:
+        del ask
+        folder = Path(scratch.path or "").parent
+        if folder.name != name:
+            raise ValueError(f"{folder} is not the scratch folder {name}")
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def kill_statement(self, backend_id: int) -> str | None:
+        del backend_id  # there is no server that could
+        return None

@@ -1,0 +1,195 @@
+"""One connection of MySQL's protocol, by PyMySQL, for every server that speaks it.
+
+The socket is the rig's own: a duplicate of its descriptor outlives TLS and PyMySQL's own handling,
+so that a connection can be cut from outside at any moment. Whether a transaction is open is what
+the server's status flags say; errors carry none, so after one the server is pinged.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import pymysql
+from pymysql.constants import CLIENT, SERVER_STATUS
+
+from test_rig.targets.deadline import WATCHDOG
+from test_rig.targets.dialect import Params, Result, Table
+from test_rig.targets.statements import insert_statement, quote_backtick
+from test_rig.targets.url import TargetUrl
+
+__all__ = ["MysqlWire"]
+
+T = TypeVar("T")
+
+_LOAD_BATCH = 1000
+#: Columns, rows, and how many warnings the answer announced.
+_Answer = tuple[Result, int]
+
+
+class MysqlWire:
+    """One PyMySQL connection in autocommit mode, on a socket of the rig's own.
+
+    Args:
+        url: Where it leads.
+        timeout_s: The most that connecting may take.
+        kill_query: What the server's statement for stopping a statement begins with.
+    """
+
+    def __init__(self, url: TargetUrl, timeout_s: float, *, kill_query: str) -> None:
+        self._url, self._kill_query = url, kill_query
+        plain = _open_socket(url, timeout_s)
+        # TLS takes the descriptor away from the socket that it wraps; the duplicate stays.
+        self._handle = plain.dup()
+        self._connection = _connection(url)
+        try:
+            self.backend_id = self._within(timeout_s, lambda: self._greet(plain))
+        except BaseException:
+            self.close()
+            plain.close()
+            raise
+
+    def _greet(self, plain: socket.socket) -> int:
+        self._connection.connect(plain)
+        # Not the number in the greeting: that has 32 bits, and TiDB's have 64.
+        with self._connection.cursor() as cursor:
+            cursor.execute("SELECT CONNECTION_ID()")
+            return int(cursor.fetchall()[0][0])
+
+    def _within(self, seconds: float, call: Callable[[], T]) -> T:
+        """Call, and cut the connection if it takes too long."""
+        watch = WATCHDOG.arm(seconds, self.sever)
+        try:
+            result = call()
+        except (pymysql.err.MySQLError, OSError) as error:
+            if WATCHDOG.disarm(watch):
+                raise TimeoutError(f"no answer within {seconds:g} s") from error
+            raise
+        finally:
+            WATCHDOG.disarm(watch)
+        return result
+
+    def run(self, sql: str, params: Params) -> Result:
+        answers = self._sent(lambda cursor: cursor.execute(sql, params), self._answers)
+        # Asking for warnings is a round trip: only when an answer announced some.
+        notices = self._warnings() if any(warnings for _, warnings in answers) else ()
+        first, *more = (result for result, _ in answers)
+        return replace(first, notices=notices, more=tuple(more))
+
+    def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
+        return self._sent(lambda cursor: cursor.executemany(sql, rows), _row_count)
+
+    def load(self, table: Table, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+        sql = insert_statement(table, columns, quote=quote_backtick, mark="%s")
+        count = 0
+        batch: list[Sequence[Any]] = []
+        for row in rows:
+            batch.append(row)
+            if len(batch) == _LOAD_BATCH:
+                count += self.run_many(sql, batch)
+                batch = []
+        return count + (self.run_many(sql, batch) if batch else 0)
+
+    def _sent(self, send: Callable[[Any], object], read: Callable[[Any], T]) -> T:
+        with self._connection.cursor() as cursor:
+            try:
+                send(cursor)
+                return read(cursor)
+            except pymysql.err.MySQLError:
+                # Some errors end the transaction and some do not; by number one can only guess.
+                with suppress(pymysql.err.MySQLError, OSError):
+                    self._connection.ping(reconnect=False)
+                raise
+
+    @staticmethod
+    def _answers(cursor: Any) -> list[_Answer]:
+        answers = [_answer(cursor)]
+        while cursor.nextset():
+            answers.append(_answer(cursor))
+        return answers
+
+    def _warnings(self) -> tuple[str, ...]:
+        return tuple(
+            f"{level} {code}: {message}"
+            for level, code, message in self._connection.show_warnings()  # type: ignore[no-untyped-call]  # stubs lack it
+        )
+
+    def in_transaction(self) -> bool:
+        status = self._connection.server_status  # type: ignore[attr-defined]  # stubs lack it
+        return bool(status & SERVER_STATUS.SERVER_STATUS_IN_TRANS)
+
+    def cancel(self, timeout_s: float) -> bool:
+        kill = f"{self._kill_query} {int(self.backend_id)}"
+        try:
+            helper = MysqlWire(self._url, timeout_s, kill_query=self._kill_query)
+            try:
+                helper._within(timeout_s, lambda: helper.run(kill, None))
+            finally:
+                helper.close()
+        except (pymysql.err.MySQLError, OSError):
+            return False
+        return True
+
+    def sever(self) -> None:
+        with suppress(OSError):
+            self._handle.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with suppress(pymysql.err.MySQLError, OSError):
+            self._connection.close()
+        with suppress(OSError):
+            self._handle.close()
+
+
+def _open_socket(url: TargetUrl, timeout_s: float) -> socket.socket:
+    if path := url.options.get("unix_socket"):
+        plain = socket.socket(socket.AF_UNIX)
+        try:
+            plain.settimeout(timeout_s)
+            plain.connect(path)
+        except BaseException:
+            plain.close()
+            raise
+    else:
+        plain = socket.create_connection((url.host, url.port), timeout_s)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    plain.settimeout(None)
+    return plain
+
+
+def _connection(url: TargetUrl) -> pymysql.Connection[Any]:
+    """Return a connection that has not been opened yet."""
+    options = url.options
+    return pymysql.Connection(
+        host=url.host,
+        port=url.port or 0,
+        user=url.user,
+        password=url.password or "",
+        database=url.database,
+        charset="utf8mb4",
+        autocommit=True,
+        client_flag=CLIENT.MULTI_STATEMENTS | CLIENT.MULTI_RESULTS,
+        ssl={"ca": options["ssl_ca"]} if "ssl_ca" in options else None,
+        # A server can ask for any file of the client's: only where the person said so.
+        local_infile=options.get("local_infile") in ("1", "true", "on"),
+        defer_connect=True,
+        program_name="test-rig",
+    )
+
+
+def _answer(cursor: Any) -> _Answer:
+    if cursor.description is None:
+        result = Result(row_count=cursor.rowcount, last_insert_id=cursor.lastrowid or None)
+    else:
+        columns = tuple(column[0] for column in cursor.description)
+        rows = tuple(cursor.fetchall())
+        result = Result(columns=columns, rows=rows, row_count=cursor.rowcount)
+    return result, cursor.warning_count
+
+
+def _row_count(cursor: Any) -> int:
+    return int(cursor.rowcount or 0)

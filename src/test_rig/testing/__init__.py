@@ -1,0 +1,10 @@
+"""For those who test with the rig, or extend it: public fakes and contract tests.
+
+- `InMemoryTarget`: an honest stand-in for a database, for unit tests of handlers.
+- `TargetContract`: what every dialect must do, as a pytest-style class to be subclassed.
+"""
+
+from test_rig.testing.in_memory import InMemoryTarget
+from test_rig.testing.target_contract import TargetContract
+
+__all__ = ["InMemoryTarget", "TargetContract"]

@@ -1,0 +1,71 @@
+"""The watch: a span is ended by one of two, and nothing is stopped that has returned."""
+
+import threading
+
+from test_rig.clock import SYSTEM_CLOCK
+from test_rig.machine.ledger import Call
+from test_rig.machine.result import Phase
+from test_rig.machine.states import State
+from test_rig.machine.watch import Cut, Span, Watch
+
+
+def _watch(stop=lambda: None, cut=lambda: None, grace_s=0.05):
+    return Watch(SYSTEM_CLOCK, longest_nap_s=10.0, grace_s=grace_s, stop=stop, cut=cut)
+
+
+def _overdue():
+    return Span(Call(State.Initial, "Handler", Phase.EXECUTE), SYSTEM_CLOCK.now_ns())
+
+
+def _in_thread(work):
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_call_that_comes_back_waits_until_the_stopping_is_over():
+    """A late cancellation must not hit what the runner does next."""
+    stopping, may_end, log = threading.Event(), threading.Event(), []
+
+    def stop():
+        stopping.set()
+        may_end.wait(10)
+        log.append("stopped")
+
+    watch = _watch(stop, grace_s=10.0)
+    span = watch.span = _overdue()
+    keeping = _in_thread(watch.keep)
+    assert stopping.wait(10)
+    runner = _in_thread(lambda: log.append(watch.returned_late(span)))
+    runner.join(0.1)
+    assert log == []
+    may_end.set()
+    runner.join(10)
+    watch.finish()
+    keeping.join(10)
+    assert log == ["stopped", Cut.TIME]
+
+
+def test_a_span_that_its_runner_has_ended_is_left_alone():
+    """However late it is: nothing is cancelled."""
+    log = []
+    watch = _watch(lambda: log.append("stopped"))
+    span = watch.span = _overdue()
+    assert span.claim.acquire(blocking=False)
+    keeping = _in_thread(watch.keep)
+    watch.interrupt()
+    keeping.join(0.1)
+    watch.finish()
+    keeping.join(10)
+    assert log == []
+
+
+def test_a_call_is_stopped_then_cut_then_abandoned():
+    """And whoever comes back after that is told so."""
+    log = []
+    watch = _watch(lambda: log.append("stop"), lambda: log.append("cut"))
+    span = watch.span = _overdue()
+    assert watch.keep() is False
+    assert log == ["stop", "cut"]
+    assert watch.abandoned is span
+    assert watch.returned_late(span) is Cut.ABANDONED
