@@ -32,10 +32,12 @@ from test_rig.settings import AppConfig, TargetSettings
 from test_rig.targets import SqlListener, Target, TargetUrl
 from test_rig.verdict import AuditVerdict, TargetInfo, TargetVerdict, Verdict
 
-__all__ = ["EMBEDDED_URLS", "AuditRun", "audit", "target_of", "target_urls"]
+__all__ = ["EMBEDDED_URLS", "STAND_IN_URL", "AuditRun", "audit", "target_of", "target_urls"]
 
 #: What is audited where no target is named.
 EMBEDDED_URLS = ("sqlite://", "duckdb://")
+#: What takes the place of every target where the settings want no real database.
+STAND_IN_URL = "memory://"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +54,14 @@ def target_urls(config: AppConfig, given: Sequence[str] = ()) -> list[TargetUrl]
     """Return the targets that the arguments, or else the settings, name; empty where none do.
 
     A user, password or database from the settings fills what a URL leaves open, and replaces what
-    it says where it came from a stronger source than the URL.
+    it says where it came from a stronger source than the URL. With `test.real_db` off it is the
+    in-memory stand-in, whatever is named.
 
     Raises:
         TargetUrlError: One of them names no target.
     """
+    if not config.test.real_db:
+        return [TargetUrl.parse(STAND_IN_URL)]
     asked = config.target()
     if given:
         return [_filled(text, replace(asked, stronger=frozenset())) for text in given]
@@ -140,6 +145,7 @@ def audit(
                 "audit",
                 argv=argv,
                 settings=config.without_secrets(),
+                seed=config.test.seed,
                 targets=[target.url.safe() for target in targets],
             )
         )

@@ -232,3 +232,15 @@ def test_ten_audits_in_a_row_agree(rig: Run) -> None:
     assert all(result.returncode == 0 for result in results)
     first = verdicts(results[0])
     assert all(verdicts(result) == first for result in results[1:])
+
+
+def test_the_stand_in_and_the_seed_are_in_the_record(
+    rig: Run, only_run: Callable[[], Path]
+) -> None:
+    """Who reads the run later sees that no real database was asked, and the seed that was given."""
+    result = rig("audit", "--level", "memory-deferred", "--seed", "7", env={"REAL_DB": "off"})
+    assert result.returncode == 0, result.stderr
+    assert "SQLite in memory (stand-in)" in result.stdout
+    record = json.loads((only_run() / "run.json").read_text())
+    assert record["seed"] == 7
+    assert record["targets"] == ["memory://"]

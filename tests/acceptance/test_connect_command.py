@@ -37,7 +37,7 @@ def test_without_a_url_the_embedded_databases_answer(rig: Run) -> None:
     ]
     assert all(line.endswith(" ms") for line in lines if line.startswith("  "))
     assert any(line.startswith("SQLite 3.") for line in lines)
-    assert any(line.startswith("DuckDB v") for line in lines)
+    assert any(line.startswith(("DuckDB 1.", "DuckDB 2.")) for line in lines)
 
 
 def test_json_has_the_same_for_programs(rig: Run, mariadb_url: str) -> None:
@@ -113,3 +113,13 @@ def test_an_interruption_does_not_wait_for_a_silent_server(start_rig: Start) -> 
     assert process.returncode == 130, errors
     assert time.monotonic() - started < 10
     assert "Traceback" not in errors
+
+
+def test_without_a_real_database_the_stand_in_serves_and_says_so(rig: Run) -> None:
+    """`REAL_DB=no` takes the place of any target, embedded ones too, and never passes for one."""
+    for target in ([], ["mysql://root@127.0.0.1:1/x"]):
+        result = rig("connect", *target, env={"REAL_DB": "no"})
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.startswith("memory://")
+        assert "SQLite in memory (stand-in)" in result.stdout
+        assert "no real database: test.real_db is off (environment REAL_DB)" in result.stderr

@@ -48,6 +48,14 @@ class Door:
         logs.mask(*(url.password for url in self.targets if url.password))
         #: Progress and messages; results go to standard output.
         self.console = Console(stderr=True)
+        if not self.config.test.real_db:
+            self.console.print(
+                "The in-memory stand-in serves this run, no real database: test.real_db is off "
+                f"({self.config.origin('test.real_db')}).",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
 
     @property
     def argv(self) -> tuple[str, ...]:

@@ -34,14 +34,6 @@ CONNECT_RETRY = RetryConfig(max_attempts=3, base_delay=0.1, max_delay=0.5)
 #: No attempt begins after so long: somebody waits for the answer.
 CONNECT_PATIENCE_S = 5.0
 
-#: Asks for the current database, by dialect family. Embedded ones answer with their file.
-_DATABASE_SQL = {
-    "postgresql": "SELECT current_database()",
-    "mysql": "SELECT DATABASE()",
-    "sqlite": "SELECT file FROM pragma_database_list WHERE name = 'main'",
-    "duckdb": "SELECT path FROM duckdb_databases() WHERE database_name = current_database()",
-}
-
 
 class InitialHandler(StateHandler):
     """Begins: goes to the next state."""
@@ -150,10 +142,7 @@ class VerifyingDatabaseHandler(InitialHandler):
     def execute(self, context: StateContext) -> Answer:
         """Verify the database."""
         session = _session(context)
-        sql = _DATABASE_SQL.get(session.dialect.family)
-        if sql is None:
-            return context.next_state
-        rows = session.execute(sql).rows
+        rows = session.execute(session.dialect.which_database).rows
         found = None if not rows or rows[0][0] in (None, "") else str(rows[0][0])
         wanted = context.url
         if wanted.is_embedded:

@@ -138,6 +138,8 @@ class Dialect(Protocol):
     placeholder: str
     #: Starts a transaction of the server's default level.
     begin: str
+    #: Asks for the current database in one value; embedded ones answer with their file.
+    which_database: str
 
     def connect(self, url: TargetUrl, timeout_s: float) -> Wire:
         """Open a connection in autocommit mode within the time limit."""

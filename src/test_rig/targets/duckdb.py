@@ -140,6 +140,7 @@ class _Duckdb(Embedded):
 
     product = "DuckDB"
     family = "duckdb"
+    which_database = "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
 
     def connect(self, url: TargetUrl, timeout_s: float) -> Wire:
         del timeout_s  # opening a file does not wait
@@ -147,7 +148,7 @@ class _Duckdb(Embedded):
         return _DuckdbWire(url)
 
     def recognise(self, ask: Ask) -> tuple[Dialect, str]:
-        return self, str(ask("SELECT version()").rows[0][0])
+        return self, str(ask("SELECT version()").rows[0][0]).removeprefix("v")
 
     def levels(self) -> tuple[LevelSpec, ...]:
         return _LEVELS

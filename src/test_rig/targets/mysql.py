@@ -50,6 +50,7 @@ class Mysql:
     family = "mysql"
     placeholder = "%s"
     begin = "START TRANSACTION"
+    which_database = "SELECT DATABASE()"
     #: What this server's manual promises for its four levels, and where.
     manual = "MySQL manual, 17.7.2.1 Transaction Isolation Levels: the levels of SQL:1992"
     level_variable = "transaction_isolation"

@@ -208,6 +208,7 @@ class _Postgresql:
     family = "postgresql"
     placeholder = "%s"
     begin = "BEGIN"
+    which_database = "SELECT current_database()"
 
     def connect(self, url: TargetUrl, timeout_s: float) -> Wire:
         return _PgWire(url, timeout_s)

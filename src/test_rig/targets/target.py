@@ -231,8 +231,6 @@ class Target:
     def _wire(self, url: TargetUrl) -> Wire:
         try:
             return self._dialect.connect(url, self._connect_timeout_s)
-        except ImportError as error:
-            raise MissingExtra(str(error), extra=url.scheme) from error
         except Exception as error:
             raise self._connect_failed(error) from error
 
