@@ -8,6 +8,7 @@ How to think of it: an error class says who must act. Everything below hangs on 
     |  |- TargetUrlError        a URL that names no target
     |  |- MissingExtra          an optional dependency that is not installed
     |  |- SpecSyntaxError       a scenario file, with line and column
+    |  |- PluginError           users' files, all problems at once, each with file and line
     |  `- UnknownName           a name that nothing has, with the near ones
     |- TargetError              the database, or the way to it: exit code 3
     |  |- ConnectFailed         no session was made
@@ -38,6 +39,7 @@ __all__ = [
     "MachineError",
     "MissingExtra",
     "Outcome",
+    "PluginError",
     "PoolExhausted",
     "Problem",
     "RigError",
@@ -200,6 +202,14 @@ class SpecSyntaxError(UsageError):
     def __init__(self, what: str, *, file: str, line: int, column: int, todo: str | None = None):
         self.file, self.line, self.column = file, line, column
         super().__init__(what, where=f"{file}:{line}:{column}", todo=todo)
+
+
+class PluginError(UsageError):
+    """Users' files or classes that cannot be used: every problem of every file at once."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
 
 
 class UnknownName(UsageError):

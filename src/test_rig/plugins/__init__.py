@@ -1,0 +1,34 @@
+"""Users' code: found, loaded, and loaded again when it is edited.
+
+How to think of it: a `Source` is a file, a folder or a module that a person names; a `Host` loads
+it into a `Generation`, the objects in it that somebody wants (classes of handlers, marked
+functions). When files change, the host loads the new text beside the old one and hands out a new
+generation only of what is good; of a broken file the last good version stays. Whoever works with an
+object keeps it to the end, whatever is loaded meanwhile.
+
+Nothing registers itself by being imported: decorators `mark`, the host looks.
+"""
+
+from test_rig.plugins.earlier import earlier_names
+from test_rig.plugins.generation import Found, Generation
+from test_rig.plugins.host import Host, load
+from test_rig.plugins.making import make, missing_settings
+from test_rig.plugins.marks import has_mark, mark, marks_of
+from test_rig.plugins.source import Source
+from test_rig.plugins.watch import FileWatch, watch_files
+
+__all__ = [
+    "FileWatch",
+    "Found",
+    "Generation",
+    "Host",
+    "Source",
+    "earlier_names",
+    "has_mark",
+    "load",
+    "make",
+    "mark",
+    "marks_of",
+    "missing_settings",
+    "watch_files",
+]

@@ -1,0 +1,8 @@
+"""The names that handlers written for the earlier rig import; all of them are `test_rig`'s own."""
+
+from test_rig.machine import State as PyState
+from test_rig.machine import StateContext as PyStateContext
+from test_rig.machine import StateHandler as PyStateHandler
+from test_rig.targets import Session as PyConnection
+
+__all__ = ["PyConnection", "PyState", "PyStateContext", "PyStateHandler"]
