@@ -23,7 +23,7 @@ _ALIASES = {"src.common.test_rig_python": "test_rig_python"}
 class _Alias(Loader):
     """Gives an existing module under another name, or an empty package."""
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+    def create_module(self, spec: ModuleSpec) -> None:
         del spec  # an ordinary new module will do
 
     def exec_module(self, module: ModuleType) -> None:
