@@ -1,0 +1,166 @@
+"""The port that every driver fills, and what it says of each event that it was given.
+
+A driver takes batches and answers for each event: delivered, again later, or never. Everything else
+(queue, order, retries, breaker, spool, dead letters) is the business of the pipe in front of it.
+
+A driver keeps the order of events with one key (`key_of`): once it answers *again later* for an
+event, it answers the same, without sending, for the later events of that key in the batch.
+`in_key_order` does that for drivers that send one event at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from test_rig.actions.event import Event, key_of
+from test_rig.actions.options import Options
+from test_rig.telemetry import Emit, emit_nothing
+
+__all__ = [
+    "DELIVERED",
+    "Delivery",
+    "Driver",
+    "DriverContext",
+    "DriverType",
+    "Fate",
+    "TellsStatus",
+    "in_key_order",
+    "rejected",
+    "retry",
+]
+
+
+class Fate(Enum):
+    """What became of an event."""
+
+    DELIVERED = "delivered"
+    #: Not this time: the pipe tries again.
+    RETRY = "retry"
+    #: Never: trying again cannot help. The event becomes a dead letter.
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A driver's answer for one event."""
+
+    fate: Fate
+    #: Why it was not delivered, in one line, without secrets.
+    reason: str = ""
+    #: When the receiver wants to see it again, in seconds; None leaves that to the pipe.
+    after_s: float | None = None
+    #: What helps to understand the reason: a traceback, the beginning of an answer.
+    detail: str = ""
+
+
+DELIVERED = Delivery(Fate.DELIVERED)
+
+
+def retry(reason: str, *, after_s: float | None = None, detail: str = "") -> Delivery:
+    """Return the answer *again later*."""
+    return Delivery(Fate.RETRY, reason, after_s, detail)
+
+
+def rejected(reason: str, *, detail: str = "") -> Delivery:
+    """Return the answer *never*."""
+    return Delivery(Fate.REJECTED, reason, None, detail)
+
+
+class Driver(Protocol):
+    """Delivers batches of events. All methods run on the event loop of the driver's own pipe."""
+
+    async def start(self) -> None:
+        """Get ready. What it raises is told, and tried again with growing pauses."""
+
+    async def send(self, batch: Sequence[Event]) -> Sequence[Delivery]:
+        """Deliver a batch and answer for each event, in the batch's order.
+
+        What it raises counts as *again later* for the whole batch. Without an answer within the
+        pipe's `timeout_s` it is cancelled, which counts as the same.
+        """
+
+    async def stop(self, *, timeout_s: float) -> None:
+        """Flush and let go of everything, within the limit. Called once, also after a failure."""
+
+
+@runtime_checkable
+class TellsStatus(Protocol):
+    """A driver that has more to say of itself than its pipe knows."""
+
+    async def status(self) -> Mapping[str, Any]:
+        """Return plain data, only what is true now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverContext:
+    """What a driver is given beside its options."""
+
+    #: Its name in the settings.
+    name: str = "driver"
+    #: A folder of its own, which is there, for what must survive a restart; None: nothing can be
+    #: kept.
+    folder: Path | None = None
+    #: For alerts of its own, such as a script that was not taken.
+    emit: Emit = emit_nothing
+    #: Chance, for jitter.
+    rng: random.Random = field(default_factory=random.Random)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverType:
+    """A kind of driver: what a driver's file offers as `DRIVER`."""
+
+    name: str
+    #: One sentence.
+    about: str
+    options: type[Options]
+    #: Makes a driver of checked options.
+    make: Callable[[Any, DriverContext], Driver]
+    #: The most events in one batch, where the settings do not say.
+    batch_size: int = 256
+    #: How many batches are on their way at a time. With more than one the driver itself keeps the
+    #: order over batches: after *again later* for a key it says the same in the next ones.
+    in_flight: int = 1
+
+
+async def in_key_order(
+    batch: Sequence[Event],
+    send_one: Callable[[Event], Awaitable[Delivery]],
+    *,
+    concurrency: int,
+) -> list[Delivery]:
+    """Send events one by one: those of one key in turn, different keys at the same time.
+
+    Args:
+        batch: The events.
+        send_one: Delivers one event; must not raise.
+        concurrency: How many are sent at the same time, at most.
+    """
+    answers: list[Delivery] = [DELIVERED] * len(batch)
+    by_key: dict[str, list[int]] = {}
+    for index, event in enumerate(batch):
+        by_key.setdefault(key_of(event), []).append(index)
+    waiting = list(reversed(by_key.values()))
+
+    async def work() -> None:
+        while waiting:
+            indexes = waiting.pop()
+            before: Delivery | None = None
+            for index in indexes:
+                if before is None:
+                    answers[index] = await send_one(batch[index])
+                    if answers[index].fate is Fate.RETRY:
+                        before = answers[index]
+                else:
+                    answers[index] = retry("waits for an earlier event", after_s=before.after_s)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(concurrency, len(waiting))):
+            group.create_task(work())
+    return answers

@@ -1,0 +1,115 @@
+"""Making drivers: names, options, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from test_rig.actions import (
+    DELIVERED,
+    DRIVERS,
+    Delivery,
+    Event,
+    Fate,
+    MeasurementEvent,
+    create_driver,
+    driver_type,
+    in_key_order,
+    key_of,
+    measurement_event,
+    retry,
+)
+from test_rig.errors import SettingsError, UsageError
+from test_rig.telemetry import Measurement
+
+
+def number(value: float, *, name: str = "latency", id: str = "") -> MeasurementEvent:
+    """Return a measurement."""
+    return MeasurementEvent(
+        id=id or f"{name}-{value}", name=name, value=value, timestamp=1.0, timestamp_ns=10**9
+    )
+
+
+def test_an_unknown_driver_names_those_there_are() -> None:
+    """With a suggestion for a near miss."""
+    with pytest.raises(UsageError, match=r"did you mean 'file'.*known: file") as told:
+        create_driver("flie", {})
+    assert all(name in str(told.value) for name in DRIVERS)
+
+
+def test_every_driver_in_the_list_can_be_made_or_names_its_extra() -> None:
+    """The list has no entry without a file behind it."""
+    assert {driver_type(name).name for name in DRIVERS} == set(DRIVERS)
+
+
+def test_all_problems_of_options_are_told_at_once() -> None:
+    """Unknown ones with a suggestion, wrong values, missing ones."""
+    with pytest.raises(SettingsError) as told:
+        create_driver("file", {"max_byte": 1, "keep": -1, "sync": "perhaps"})
+    text = str(told.value)
+    for part in ("did you mean 'max_bytes'", "file.keep", "file.sync", "file.path: is required"):
+        assert part in text
+
+
+def send_all(type: str, config: dict[str, Any], *batches: list[Event]) -> list[list[Delivery]]:
+    """Start a driver, give it batches, stop it; return its answers."""
+
+    async def run() -> list[list[Delivery]]:
+        driver = create_driver(type, config)
+        await driver.start()
+        answers = [list(await driver.send(batch)) for batch in batches]
+        await driver.stop(timeout_s=1)
+        return answers
+
+    return asyncio.run(run())
+
+
+def test_a_file_gets_one_line_for_each_event(tmp_path: Path) -> None:
+    """In a folder that is made for it, in the order in which they came."""
+    path = tmp_path / "new" / "out.jsonl"
+    answers = send_all("file", {"path": str(path), "sync": True}, [number(1), number(2)])
+    assert answers == [[DELIVERED, DELIVERED]]
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["value"] for line in lines] == [1, 2]
+    assert {line["type"] for line in lines} == {"measurement"}
+
+
+def test_a_full_file_makes_room_for_the_next(tmp_path: Path) -> None:
+    """And only as many as wanted stay."""
+    path = tmp_path / "out.jsonl"
+    options = {"path": str(path), "max_bytes": 10, "keep": 2}
+    send_all("file", options, *[[number(value)] for value in range(5)])
+    kept = [json.loads(file.read_text())["value"] for file in sorted(tmp_path.iterdir())]
+    assert kept == [4, 3, 2]
+
+
+def test_events_of_one_key_keep_their_order() -> None:
+    """After *again later* none of the same key is sent; other keys go on."""
+    sent: list[str] = []
+
+    async def send_one(event: Event) -> Delivery:
+        sent.append(event.id)
+        return retry("busy", after_s=2) if event.id == "a1" else DELIVERED
+
+    batch: list[Event] = [
+        number(1, name=name, id=f"{name}{turn}") for turn in range(3) for name in "ab"
+    ]
+    answers = asyncio.run(in_key_order(batch, send_one, concurrency=4))
+    fates = {event.id: answer.fate for event, answer in zip(batch, answers, strict=True)}
+    assert [id for id, fate in fates.items() if fate is Fate.RETRY] == ["a1", "a2"]
+    assert "a2" not in sent
+    assert sent.index("b0") < sent.index("b1") < sent.index("b2")
+
+
+def test_a_measurement_of_the_rig_becomes_an_event_with_wall_time() -> None:
+    """Its labels and its source make its key."""
+    item = Measurement(
+        name="rows", value=3, unit="1/s", time_ns=5, labels=(("b", "2"), ("a", "1")), source="bulk"
+    )
+    event = measurement_event(item, id="x", wall_offset_ns=10**9)
+    assert (event.timestamp_ns, event.unit, event.source_node_id) == (10**9 + 5, "1/s", "bulk")
+    assert key_of(event) == "bulk/rows{a=1,b=2}"
