@@ -3,6 +3,14 @@
 from test_rig.machine import State as PyState
 from test_rig.machine import StateContext as PyStateContext
 from test_rig.machine import StateHandler as PyStateHandler
+from test_rig.machine import load_python_handlers, register_python_handler
 from test_rig.targets import Session as PyConnection
 
-__all__ = ["PyConnection", "PyState", "PyStateContext", "PyStateHandler"]
+__all__ = [
+    "PyConnection",
+    "PyState",
+    "PyStateContext",
+    "PyStateHandler",
+    "load_python_handlers",
+    "register_python_handler",
+]

@@ -34,6 +34,8 @@ _ROOMS = {
     "TargetUrl": "targets",
     "classify_error": "resilience",
     "dynamic_state": "machine",
+    "load_python_handlers": "machine",
+    "register_python_handler": "machine",
     "register_config_extension": "settings",
 }
 

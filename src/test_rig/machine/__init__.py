@@ -17,6 +17,14 @@ from test_rig.machine.context import StateContext
 from test_rig.machine.engine import DynamicStateMachine, StateMachine
 from test_rig.machine.handler import StateHandler
 from test_rig.machine.limits import Limits
+from test_rig.machine.loading import (
+    PluginHandlers,
+    bound_state,
+    handler_tables,
+    is_handler,
+    load_python_handlers,
+    register_python_handler,
+)
 from test_rig.machine.result import Phase, RunFailure, RunResult, TraceEntry, Visit
 from test_rig.machine.states import KNOWN_STATES, STANDARD_PATH, State, dynamic_state
 
@@ -30,6 +38,7 @@ __all__ = [
     "Limits",
     "ParsingConfigHandler",
     "Phase",
+    "PluginHandlers",
     "RunFailure",
     "RunResult",
     "State",
@@ -40,5 +49,10 @@ __all__ = [
     "TraceEntry",
     "VerifyingDatabaseHandler",
     "Visit",
+    "bound_state",
     "dynamic_state",
+    "handler_tables",
+    "is_handler",
+    "load_python_handlers",
+    "register_python_handler",
 ]

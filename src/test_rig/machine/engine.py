@@ -72,7 +72,8 @@ class StateMachine:
         self._handlers: dict[State, StateHandler] = {}
         self._state_limits: dict[State, float] = {}
         self._busy = threading.Lock()
-        for state, handler in builtin_handlers(open_target).items():
+        self._builtin = builtin_handlers(open_target)
+        for state, handler in self._builtin.items():
             self.register_handler(state, handler)
 
     # Making it
@@ -101,6 +102,48 @@ class StateMachine:
         else:
             self._state_limits.pop(known, None)
         self._handlers[known] = made
+
+    def register_test(
+        self, handler: Handler, *, name: str | None = None, timeout_s: float | None = None
+    ) -> State:
+        """Add a handler that is a whole test, bound to no state, and return its own state.
+
+        When the machine has gone its path, each such handler is entered once, executed until it
+        answers `Completed` or an error, and exited once. A state that another handler serves is a
+        detour: it is visited, then `execute` is called again; so it is for a state that nobody
+        serves. An error ends the run.
+
+        Args:
+            handler: A handler, or a class of handlers that can be made without arguments.
+            name: How traces call it; the class's name if None.
+            timeout_s: The limit of its visit, detours included, instead of `Limits.state_s`.
+
+        Raises:
+            UsageError: It is no handler.
+        """
+        made = _made(handler, "register_test")
+        state = self._chart.register_test(name or type(made).__name__)
+        self._handlers[state] = made
+        if timeout_s is not None:
+            self._state_limits[state] = checked_seconds(timeout_s, where="register_test")
+        return state
+
+    def replace_test(self, state: State, handler: StateHandler) -> None:
+        """Let another handler be the test of that state, from its next visit on."""
+        if state not in self._handlers:
+            raise UsageError(f"there is no test {state}", where="replace_test")
+        self._handlers[state] = handler
+
+    def withdraw(self, state: str) -> None:
+        """Take away the handler of a state, or a whole test; a built-in handler is there again.
+
+        A visit that has begun goes on.
+        """
+        known = state if isinstance(state, State) and state.is_test else self._chart.find(state)
+        if known in self._builtin:
+            self._handlers[known] = self._builtin[known]
+        self._chart.withdraw(known)
+        self._state_limits.pop(known, None)
 
     def register_transitions(self, from_state: str, to_states: Sequence[str]) -> None:
         """Rule where a state may lead; another answer than these then ends the run.

@@ -22,14 +22,16 @@ By itself, a machine goes along the standard path, then to the other states that
 the order of their registration, then to `Completed`: `next_state`. This is where the built-in
 handlers go. A ruled transition overrides it: then they go to the first state ruled.
 
-An unbound handler, which is a whole test, fits in as a detour-maker of its own: it is entered where
-the path reaches `Completed`, and every state of another handler that it answers is a detour.
+An unbound handler is a whole test. The machine has a state for it that nobody can answer, and goes
+there where the path would reach `Completed`: to one test after the other, then to `Completed`. Of a
+test's answers a final state ends it; a state that has a handler is a detour, from which every
+answer but an error leads back; any other state of the vocabulary means that it goes on.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from test_rig.errors import MachineError, UnknownName, UsageError
 from test_rig.machine.states import KNOWN_STATES, STANDARD_PATH, State, key_of
@@ -55,6 +57,8 @@ class Chart:
         self._served: set[State] = set(STANDARD_PATH)
         #: Those served beyond the standard path, in the order of their registration.
         self._beyond: list[State] = []
+        #: Those of whole tests, in the order of their registration.
+        self._tests: list[State] = []
 
     def register(self, name: str) -> State:
         """Note that a state has a handler, and return it as the chart knows it.
@@ -74,6 +78,32 @@ class Chart:
             self._served.add(state)
             self._beyond.append(state)
         return state
+
+    def register_test(self, name: str) -> State:
+        """Make a state for a whole test, of which nobody knows the spelling, and return it."""
+        taken = {str(state) for state in (*self._states.values(), *self._tests)}
+        number, own = 1, name
+        while own in taken:
+            number += 1
+            own = f"{name} ({number})"
+        state = State.of_test(own)
+        self._tests.append(state)
+        return state
+
+    def withdraw(self, state: State) -> None:
+        """Let nothing serve a state any more; nothing happens where nothing did.
+
+        The standard path has handlers always.
+        """
+        if state in self._tests:
+            self._tests.remove(state)
+        elif state in self._beyond:
+            self._beyond.remove(state)
+            self._served.discard(state)
+
+    def next_test(self, done: Collection[State]) -> State | None:
+        """Return the first whole test that is not among those done; None after the last one."""
+        return next((state for state in tuple(self._tests) if state not in done), None)
 
     def rule(self, source: str, targets: Sequence[str]) -> None:
         """Let `source` lead to the targets only; rules made before for it are gone.
@@ -145,6 +175,8 @@ class Chart:
             MachineError: It is no state's name.
             UnknownName: There is no such state.
         """
+        if isinstance(answer, State) and answer.is_test:
+            return answer  # of `context.next_state`, during a detour
         if isinstance(answer, str):
             return self.find(answer, where=f"the answer of {by}")
         if inspect.iscoroutine(answer):
@@ -206,6 +238,8 @@ class Journey:
         self._count = 0
         #: Where a detour leads back to.
         self._back: State | None = None
+        #: The whole tests that were begun.
+        self._begun: set[State] = set()
         self.here = State.Initial
 
     @property
@@ -213,9 +247,25 @@ class Journey:
         """Where the machine goes from here by itself: back, during a detour."""
         return self._chart.next_state(self.here) if self._back is None else self._back
 
+    @property
+    def detour_from(self) -> State | None:
+        """The whole test that waits for the end of a detour."""
+        return self._back if self._back is not None and self._back.is_test else None
+
+    def tests_left(self) -> list[State]:
+        """Return the whole tests that were not begun."""
+        begun, left = set(self._begun), list[State]()
+        while (test := self._chart.next_test(begun)) is not None:
+            begun.add(test)
+            left.append(test)
+        return left
+
     def announce(self, answer: object, by: str) -> State:
-        """Check what `enter` answered and return it; only an error state has a consequence."""
-        return self._chart.read(answer, by)
+        """Check what `enter` answered and return it; only an error state has a consequence.
+
+        Nothing at all announces nothing: scripts prepare themselves and say no word.
+        """
+        return self.here if answer is None else self._chart.read(answer, by)
 
     def follow(self, answer: object, by: str) -> State:
         """Go where `execute` answered, and return that state; the own one means to stay.
@@ -232,16 +282,38 @@ class Journey:
             raise self._refused(
                 f"{by} answered {to} after the limit of {self._most} transitions was reached"
             )
+        if here.is_test:
+            return self._go(to) if to.is_final else self._go_on(to)
         if to is here:
             return here
-        if self._back is not None and not to.is_final:
-            self.here, self._back = self._back, None
+        if self._is_over(to):
+            back, self._back = self._back, None
+            self.here = here if back is None else back
             return self.here
         if not to.is_error:
             self._check(to, by)
             self._note_detour(to)
+        return self._go(to)
+
+    def _is_over(self, to: State) -> bool:
+        """Return whether an answer ends a detour."""
+        if self._back is None or to.is_error:
+            return False
+        return self._back.is_test or not to.is_final
+
+    def _go(self, to: State) -> State:
+        """Go there; where the path would be complete, to the next whole test."""
+        if to is State.Completed:
+            to = self._chart.next_test(self._begun) or to
+            self._begun.add(to)
         self.here = to
         return to
+
+    def _go_on(self, to: State) -> State:
+        """Follow a whole test's answer: to a handler that has that state, or to itself."""
+        if self._chart.has_handler(to):
+            self._back, self.here = self.here, to
+        return self.here
 
     def _check(self, to: State, by: str) -> None:
         if not to.is_final and not self._chart.has_handler(to):

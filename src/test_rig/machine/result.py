@@ -98,13 +98,17 @@ class RunResult(Coroutine[Any, Any, "RunResult"]):
     def visits(self) -> tuple[Visit, ...]:
         """Return the visits to states, in order."""
         visits: list[Visit] = []
-        start_ns = 0
+        # A detour of a whole test stands within its visit.
+        begun: list[tuple[int, int]] = []
         for entry in self.trace:
             if entry.phase is Phase.ENTER:
-                start_ns = entry.start_ns
+                begun.append((len(visits), entry.start_ns))
                 visits.append(Visit(entry.state, entry.handler, 0))
+            place, start_ns = begun[-1]
             spent_ns = entry.start_ns + entry.duration_ns - start_ns
-            visits[-1] = visits[-1]._replace(duration_ns=spent_ns)
+            visits[place] = visits[place]._replace(duration_ns=spent_ns)
+            if entry.phase is Phase.EXIT:
+                begun.pop()
         return tuple(visits)
 
     def __await__(self) -> Generator[Any, Any, RunResult]:

@@ -51,6 +51,10 @@ class _AbandonedError(BaseException):
     """Ends the thread of a run that has ended without it."""
 
 
+class _DetourFailedError(Exception):
+    """A detour of a whole test failed, which is accounted for already."""
+
+
 class _Serving:
     """A handler at its state, with what every call of it needs."""
 
@@ -96,6 +100,8 @@ class Runner:
             None if limits.run_s is None else self._last_ns + round(limits.run_s * 1e9)
         )
         self._serving: dict[State, _Serving] = {}
+        #: By when the whole test that makes a detour must be over.
+        self._test_deadline_ns: int | None = None
 
     def run(self) -> None:
         """Go from `Initial` to the end, then clean up. The top of the thread; never raises.
@@ -121,6 +127,8 @@ class Runner:
         try:
             while not state.is_final:
                 state = self._visit(state)
+            for test in self._journey.tests_left():
+                self._ledger.note(f"{test} did not run")
         except Exception as error:  # noqa: BLE001 - thread top: a defect of ours is a failed run
             self._ledger.fail(error, Call(state, "machine", Phase.EXECUTE))
 
@@ -146,11 +154,13 @@ class Runner:
                 self._ledger.fail_with(to, call)
         except _AbandonedError:
             raise
+        except _DetourFailedError:
+            to = State.error()
         except BaseException as error:  # noqa: BLE001 - the door: even sys.exit ends only the run
             self._ledger.fail(error, call)
             to = State.error()
-        if to.is_error:
-            self._roll_back()
+        if to.is_error or state.is_test:
+            self._roll_back(is_expected=to.is_error)
         if not self._exit(serving):
             to = State.error()
         if self._order.emit is not emit_nothing:
@@ -162,8 +172,22 @@ class Runner:
         while True:
             self._refuse_late(call, deadline_ns, self._last_ns)
             to = self._journey.follow(self._call(call, serving.execute, deadline_ns), by)
+            if self._journey.detour_from is state:
+                to = self._detour(state, to, deadline_ns)
             if to is not state:
                 return to
+
+    def _detour(self, test: State, to: State, deadline_ns: int | None) -> State:
+        """Visit what a whole test asked for, within its time, and come back to it."""
+        before, self._test_deadline_ns = self._test_deadline_ns, deadline_ns
+        try:
+            to = self._visit(to)
+        finally:
+            self._test_deadline_ns = before
+        if to is not test:
+            raise _DetourFailedError
+        self._context.current_state = test
+        return to
 
     def _exit(self, serving: _Serving) -> bool:
         call = serving.on_exit
@@ -185,7 +209,7 @@ class Runner:
         return serving
 
     def _deadline_ns(self, serving: _Serving, start_ns: int) -> int | None:
-        run_ns = self._run_deadline_ns
+        run_ns = self._run_deadline_ns if self._test_deadline_ns is None else self._test_deadline_ns
         if serving.limit_ns is None:
             return run_ns
         own_ns = start_ns + serving.limit_ns
@@ -254,13 +278,17 @@ class Runner:
         state_s = self._order.state_limits.get(call.state, limits.state_s)
         return f"the state's limit of {state_s:g} s (state_s)"
 
-    def _roll_back(self) -> None:
-        """Roll back what a failed visit left open, so that `exit` can work."""
+    def _roll_back(self, *, is_expected: bool) -> None:
+        """Roll back what a visit left open, so that `exit` can work; tell it if nothing failed."""
 
         def work() -> None:
             for session in self._context.sessions():
-                if getattr(session, "is_usable", True):
-                    session.rollback()
+                if not getattr(session, "is_usable", True):
+                    continue
+                if not is_expected and getattr(session, "in_transaction", False):
+                    name = getattr(session, "name", "a session")
+                    self._ledger.note(f"a transaction was left open on {name}: it was rolled back")
+                session.rollback()
 
         self._clean("rolling back", work)
 

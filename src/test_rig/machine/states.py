@@ -46,7 +46,7 @@ class State(str):
         display_name: For people; made from the name if left out.
     """
 
-    __slots__ = ("display_name", "extends", "is_error", "is_final", "key")
+    __slots__ = ("display_name", "extends", "is_error", "is_final", "is_test", "key")
 
     display_name: str
     #: What machines compare: the name without case, blanks and underscores.
@@ -57,6 +57,8 @@ class State(str):
     is_error: bool
     #: Whether a run ends here: `Completed`, or an error.
     is_final: bool
+    #: Whether it is that of a whole test, which has a name for people but no spelling.
+    is_test: bool
 
     Initial: ClassVar[State]
     ParsingConfig: ClassVar[State]
@@ -105,6 +107,12 @@ class State(str):
         """
         state = cls(name, display_name)
         return state if state.is_known else _made(str(state), state.key, state.display_name, True)
+
+    @classmethod
+    def of_test(cls, name: str) -> State:
+        """Return a state for a whole test. For the machine: no answer can lead there."""
+        # A blank stands in no key, so this one is nobody's spelling.
+        return _made(name, f" {name}", name)
 
     @classmethod
     def error(cls, message: str = "") -> State:
@@ -157,6 +165,7 @@ def _made(name: str, key: str, display_name: str, extends: bool = False) -> Stat
     state.key, state.display_name, state.extends = key, display_name, extends
     state.is_error = key == "error"
     state.is_final = key in ("completed", "error")
+    state.is_test = key.startswith(" ")
     return state
 
 

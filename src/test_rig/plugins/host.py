@@ -11,7 +11,7 @@ from types import ModuleType
 
 from test_rig.errors import PluginError, Problem
 from test_rig.plugins.generation import Found, Generation, Wanted
-from test_rig.plugins.load import LOADING, Loaded, digest_of, load_unit
+from test_rig.plugins.load import LOADING, NO_TEXT, Loaded, digest_of, load_unit
 from test_rig.plugins.source import Source, Unit
 
 __all__ = ["Host", "load"]
@@ -121,13 +121,20 @@ class Host:
     def _try(self, unit: Unit) -> None:
         digest = digest_of(unit.file)
         try:
-            loaded = load_unit(unit, self._wanted)
+            loaded = self._load(unit, digest)
         except PluginError as error:
             self._refused[unit.file] = (digest, error.problems)
         else:
             self._good[unit.file] = loaded
             self._neighbours.update(loaded.neighbours)
             self._refused.pop(unit.file, None)
+
+    def _load(self, unit: Unit, digest: str) -> Loaded:
+        before = self._good.get(unit.file)
+        # Many editors empty a file before they write it: nobody means to serve nothing.
+        if before is not None and before.found and digest == NO_TEXT:
+            raise PluginError([Problem(where=str(unit.file), what="the file is empty")])
+        return load_unit(unit, self._wanted)
 
     def _served(self, number: int, files: Sequence[Path]) -> Generation:
         found: list[Found] = []

@@ -28,11 +28,13 @@ from test_rig.plugins.earlier import earlier_names
 from test_rig.plugins.generation import Found, Wanted
 from test_rig.plugins.source import Unit
 
-__all__ = ["LOADING", "Loaded", "digest_of", "load_unit"]
+__all__ = ["LOADING", "NO_TEXT", "Loaded", "digest_of", "load_unit"]
 
 #: Imports change what the whole process sees: one file is loaded at a time.
 LOADING = threading.RLock()
 _MISSING = "<missing>"
+#: The digest of an empty file.
+NO_TEXT = sha256(b"").hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
