@@ -25,9 +25,8 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own clocks."""
 
-    def now_ns(self) -> int:
-        """Return `CLOCK_MONOTONIC`, which processes on one host share."""
-        return time.monotonic_ns()
+    #: `CLOCK_MONOTONIC`, which processes on one host share; asked without a frame of ours between.
+    now_ns = staticmethod(time.monotonic_ns)
 
     def utc(self) -> datetime:
         """Return the wall clock's time in UTC."""

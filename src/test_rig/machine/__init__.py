@@ -25,8 +25,9 @@ from test_rig.machine.loading import (
     load_python_handlers,
     register_python_handler,
 )
-from test_rig.machine.result import Phase, RunFailure, RunResult, TraceEntry, Visit
+from test_rig.machine.result import RunFailure, RunResult
 from test_rig.machine.states import KNOWN_STATES, STANDARD_PATH, State, dynamic_state
+from test_rig.machine.trace import Phase, Trace, TraceEntry, Visit
 
 __all__ = [
     "KNOWN_STATES",
@@ -46,6 +47,7 @@ __all__ = [
     "StateHandler",
     "StateMachine",
     "TestingConnectionHandler",
+    "Trace",
     "TraceEntry",
     "VerifyingDatabaseHandler",
     "Visit",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from test_rig.clock import SYSTEM_CLOCK, Clock
 from test_rig.errors import MachineError, UsageError
+from test_rig.machine.limits import NEVER_NS
 from test_rig.machine.states import State, key_of
 from test_rig.resilience import ConnectionInfo, Deadline
 from test_rig.targets import Session, Target, TargetUrl
@@ -92,7 +93,7 @@ class StateContext:
         self._measurements: list[Measurement] = []
         self._alerts: list[Alert] = []
         self._next_state: Callable[[], State] | None = None
-        self._deadline_ns: int | None = None
+        self._deadline_ns = NEVER_NS
         self._clock: Clock = SYSTEM_CLOCK
 
     def _take_target(self, target: str | TargetUrl | Target) -> None:
@@ -245,7 +246,7 @@ class StateContext:
     @property
     def deadline(self) -> Deadline | None:
         """By when the running call must be over; None where there is no limit."""
-        if self._deadline_ns is None:
+        if self._deadline_ns >= NEVER_NS:
             return None
         return Deadline(at_ns=self._deadline_ns, clock=self._clock)
 
@@ -302,7 +303,7 @@ def begin(
     context._measurements, context._alerts = [], []
 
 
-def limit(context: StateContext, deadline_ns: int | None) -> None:
+def limit(context: StateContext, deadline_ns: int) -> None:
     """Say by when the next call must be over. For the machine."""
     context._deadline_ns = deadline_ns
 
@@ -322,7 +323,7 @@ def release(context: StateContext) -> list[Exception]:
             problems.append(error)
     closed = [each for each in context.connections if not getattr(each, "is_usable", True)]
     context.connections = [each for each in context.connections if each not in closed]
-    context._next_state, context._deadline_ns = None, None
+    context._next_state, context._deadline_ns = None, NEVER_NS
     return problems
 
 

@@ -201,7 +201,7 @@ class StateMachine:
     def _order(self) -> RunOrder:
         return RunOrder(
             chart=self._chart,
-            handler_of=self._handler_of,
+            handler_of=self._handlers.__getitem__,
             context=self._context,
             limits=self._limits,
             state_limits=self._state_limits,
@@ -209,9 +209,6 @@ class StateMachine:
             emit=self._emit,
             busy=self._busy,
         )
-
-    def _handler_of(self, state: State) -> StateHandler:
-        return self._handlers[state]
 
 
 class DynamicStateMachine(StateMachine):

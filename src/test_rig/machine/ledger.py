@@ -9,16 +9,18 @@ import traceback
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
+from typing import Any
 
 from test_rig.clock import Clock
 from test_rig.errors import MachineError, RigError
 from test_rig.machine.context import StateContext, emitted
-from test_rig.machine.result import Phase, RunFailure, RunResult, TraceEntry
+from test_rig.machine.result import RunFailure, RunResult
 from test_rig.machine.states import State
+from test_rig.machine.trace import Call, Trace
 from test_rig.resilience import MASK, ErrorContext, ErrorContextBuilder, without_passwords
 from test_rig.verdict import ResultStatus
 
-__all__ = ["Call", "Ledger", "OverTimeError"]
+__all__ = ["Ledger", "OverTimeError"]
 
 #: A shorter password would blacken every line, and protects nothing.
 _SHORTEST_SECRET = 3
@@ -30,27 +32,14 @@ class OverTimeError(MachineError):
     """A time limit was reached."""
 
 
-class Call:
-    """Which function of which handler, in which state."""
-
-    __slots__ = ("handler", "name", "phase", "state")
-
-    def __init__(self, state: State, handler: str, phase: Phase) -> None:
-        self.state, self.handler, self.phase = state, handler, phase
-        #: As messages tell it: "Reporting.execute".
-        self.name = f"{handler}.{phase.value}"
-
-    def __str__(self) -> str:
-        return self.name
-
-
 class Ledger:
     """The account of one run."""
 
     def __init__(self, context: StateContext, clock: Clock) -> None:
         self._context, self._clock = context, clock
         self._started_at, self._started_ns = clock.utc(), clock.now_ns()
-        self.trace: list[TraceEntry] = []
+        #: What `Trace` is made of.
+        self.calls: list[Any] = []
         self.failure: RunFailure | None = None
         self._status = ResultStatus.PASSED
         self._notes: list[str] = []
@@ -108,7 +97,9 @@ class Ledger:
 
     def _circumstances(self, call: Call) -> ErrorContext:
         calls = [
-            entry for entry in self.trace if entry.state is call.state and entry.phase is call.phase
+            entry
+            for entry in Trace(self.calls)
+            if entry.state is call.state and entry.phase is call.phase
         ]
         last_ns = calls[-1].start_ns if calls else self._clock.now_ns()
         where = self._context.connection_info()
@@ -128,21 +119,24 @@ class Ledger:
             text = text.replace(secret, MASK)
         return without_passwords(text)
 
-    def _told(self, entry: TraceEntry) -> TraceEntry:
-        # Only an error's message is text of the handler's; all else are names of states.
-        if entry.answer is None or ":" not in entry.answer:
-            return entry
-        return entry._replace(answer=self._safe(entry.answer))
+    def _mask_answers(self) -> None:
+        # Only an error's message is text of the handler's, and an error ends the run: its answer is
+        # among those of the last visit.
+        for place in range(len(self.calls) - 1, max(len(self.calls) - 13, 0), -4):
+            answer = self.calls[place]
+            if answer is not None and ":" in answer:
+                self.calls[place] = self._safe(answer)
 
     def result(self) -> RunResult:
         """Return what there is to tell."""
         measurements, alerts = emitted(self._context)
         failure = self.failure
+        self._mask_answers()
         return RunResult(
             final_state=State.Completed if failure is None else State.error(failure.message),
             status=self._status,
             error=failure,
-            trace=tuple(self._told(entry) for entry in self.trace),
+            trace=Trace(self.calls),
             measurements=measurements,
             alerts=alerts,
             notes=tuple(self._notes),

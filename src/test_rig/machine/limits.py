@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from test_rig.errors import UsageError
 
-__all__ = ["Limits"]
+__all__ = ["NEVER_NS", "Limits", "checked_seconds"]
+
+#: A deadline, in nanoseconds, that is never reached; also a length of time that never passes.
+NEVER_NS = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

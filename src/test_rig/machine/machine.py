@@ -31,7 +31,7 @@ answer but an error leads back; any other state of the vocabulary means that it 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from test_rig.errors import MachineError, UnknownName, UsageError
 from test_rig.machine.states import KNOWN_STATES, STANDARD_PATH, State, key_of
@@ -53,7 +53,10 @@ class Chart:
         self.is_open = is_open
         self._states: dict[str, State] = {state.key: state for state in KNOWN_STATES}
         self._ways: dict[State, tuple[State, ...]] = {}
-        self._spellings: dict[str, State] = {}
+        #: What names were found to mean, as they were spelled.
+        self.spellings: dict[str, State] = {}
+        #: For each state, the answers that were found to lead straight to another.
+        self._moves: dict[State, dict[str, State]] = {}
         self._served: set[State] = set(STANDARD_PATH)
         #: Those served beyond the standard path, in the order of their registration.
         self._beyond: list[State] = []
@@ -77,6 +80,7 @@ class Chart:
         if state not in self._served:
             self._served.add(state)
             self._beyond.append(state)
+            self._forget_moves()
         return state
 
     def register_test(self, name: str) -> State:
@@ -100,6 +104,7 @@ class Chart:
         elif state in self._beyond:
             self._beyond.remove(state)
             self._served.discard(state)
+            self._forget_moves()
 
     def next_test(self, done: Collection[State]) -> State | None:
         """Return the first whole test that is not among those done; None after the last one."""
@@ -121,6 +126,23 @@ class Chart:
             )
         start = self._admit(source)
         self._ways[start] = tuple(self._admit(target) for target in targets)
+        self._forget_moves()
+
+    def moves_from(self, state: State) -> Mapping[str, State]:
+        """Return the answers known to lead from a state straight to another; it grows and shrinks.
+
+        An answer that is not in it may lead there all the same: `Journey.follow` knows.
+        """
+        return self._moves.setdefault(state, {})
+
+    def remember_move(self, here: State, answer: str, to: State) -> None:
+        """Note that the rules let an answer lead from one state to another, without a detour."""
+        if answer in self.spellings:
+            self._moves.setdefault(here, {})[answer] = to
+
+    def _forget_moves(self) -> None:
+        for moves in self._moves.values():
+            moves.clear()
 
     def _admit(self, name: str) -> State:
         """Return the chart's own state of that name, taking it into an open vocabulary."""
@@ -151,7 +173,7 @@ class Chart:
         Raises:
             UnknownName: There is none; the message lists those there are.
         """
-        found = self._spellings.get(name)
+        found = self.spellings.get(name)
         if found is not None:
             return found
         state = State(name) if key_of(name) else None
@@ -160,8 +182,8 @@ class Chart:
         known = None if state is None else self._states.get(state.key)
         if known is None:
             raise UnknownName("state", str(name), self.names(), where=where)
-        if len(self._spellings) < _REMEMBERED_SPELLINGS:
-            self._spellings[str(name)] = known
+        if len(self.spellings) < _REMEMBERED_SPELLINGS:
+            self.spellings[str(name)] = known
         return known
 
     def read(self, answer: object, by: str) -> State:
@@ -293,7 +315,19 @@ class Journey:
         if not to.is_error:
             self._check(to, by)
             self._note_detour(to)
+            # From where a path is complete it depends: a whole test may come first.
+            if self._back is None and not to.is_final:
+                self._chart.remember_move(here, str(answer), to)
         return self._go(to)
+
+    @property
+    def plain_moves_left(self) -> int:
+        """How many moves may follow of which `Chart.moves_from` tells all; none in a detour."""
+        return max(self._most - self._count, 0) if self._back is None else 0
+
+    def count_moves(self, number: int) -> None:
+        """Count moves that were made by setting `here`."""
+        self._count += number
 
     def _is_over(self, to: State) -> bool:
         """Return whether an answer ends a detour."""

@@ -10,47 +10,16 @@ from __future__ import annotations
 from collections.abc import Coroutine, Generator
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from test_rig.errors import MachineError
 from test_rig.machine.states import State
+from test_rig.machine.trace import Phase, Trace, Visit
 from test_rig.resilience import ErrorContext
 from test_rig.telemetry import Alert, Measurement
 from test_rig.verdict import ResultStatus
 
-__all__ = ["PendingRun", "Phase", "RunFailure", "RunResult", "TraceEntry", "Visit"]
-
-
-class Phase(Enum):
-    """Which of a handler's functions."""
-
-    ENTER = "enter"
-    EXECUTE = "execute"
-    EXIT = "exit"
-
-
-class TraceEntry(NamedTuple):
-    """One call of one function of one handler."""
-
-    state: State
-    #: The handler's class.
-    handler: str
-    phase: Phase
-    #: Monotonic nanoseconds (`Clock.now_ns`).
-    start_ns: int
-    duration_ns: int
-    #: The state that it answered, as it was spelled; None where it answered none.
-    answer: str | None
-
-
-class Visit(NamedTuple):
-    """One visit to a state, from enter to exit."""
-
-    state: State
-    #: The handler's class.
-    handler: str
-    duration_ns: int
+__all__ = ["PendingRun", "RunFailure", "RunResult"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +51,7 @@ class RunResult(Coroutine[Any, Any, "RunResult"]):
     #: Why it failed; None where it passed.
     error: RunFailure | None
     #: Every call, in order.
-    trace: tuple[TraceEntry, ...]
+    trace: Trace
     measurements: tuple[Measurement, ...] = ()
     alerts: tuple[Alert, ...] = ()
     #: What else is to be told: a second error, an exit that did not run.

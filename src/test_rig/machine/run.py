@@ -27,11 +27,12 @@ from concurrent.futures import Future
 from test_rig.errors import MachineError
 from test_rig.machine import context as contexts
 from test_rig.machine import runner as runners
-from test_rig.machine.ledger import Call, Ledger, OverTimeError
+from test_rig.machine.ledger import Ledger, OverTimeError
 from test_rig.machine.loop import RunLoop
-from test_rig.machine.result import PendingRun, Phase, RunResult
+from test_rig.machine.result import PendingRun, RunResult
 from test_rig.machine.runner import Runner, RunOrder
-from test_rig.machine.watch import Watch
+from test_rig.machine.trace import Call, Phase
+from test_rig.machine.watch import CLEANING_UP, Watch
 
 __all__ = ["is_in_event_loop", "run_pending", "run_to_end"]
 
@@ -149,9 +150,8 @@ class _Run:
 
     def _leave_behind(self) -> None:
         """Account for a call that did not come back."""
-        span = self._watch.abandoned
-        call = None if span is None else span.call
-        if call is None:
+        call = self._watch.abandoned
+        if call is None or call is CLEANING_UP:
             self._ledger.note("cleaning up did not end within its limit")
         else:
             self._ledger.fail(self._never_back(call), call, stack=self._stack())

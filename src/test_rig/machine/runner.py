@@ -11,23 +11,27 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from test_rig.clock import Clock
 from test_rig.errors import MachineError
 from test_rig.machine import context as contexts
 from test_rig.machine.context import StateContext
 from test_rig.machine.handler import StateHandler
-from test_rig.machine.ledger import Call, Ledger, OverTimeError
-from test_rig.machine.limits import Limits
+from test_rig.machine.ledger import Ledger, OverTimeError
+from test_rig.machine.limits import NEVER_NS, Limits
 from test_rig.machine.loop import RunLoop
 from test_rig.machine.machine import Chart, Journey
-from test_rig.machine.result import Phase, TraceEntry
 from test_rig.machine.states import State
-from test_rig.machine.watch import Cut, Span, Watch
+from test_rig.machine.trace import Call, Phase
+from test_rig.machine.watch import CLEANING_UP, Cut, Watch
 from test_rig.telemetry import Emit, Measurement, emit_nothing
 
 __all__ = ["RunOrder", "Runner"]
+
+_Function = Callable[[StateContext], Any]
+#: What a function that raised has answered.
+_NOTHING = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,28 +62,40 @@ class _DetourFailedError(Exception):
 class _Serving:
     """A handler at its state, with what every call of it needs."""
 
-    __slots__ = (
-        "enter",
-        "execute",
-        "exit",
-        "handler",
-        "limit_ns",
-        "on_enter",
-        "on_execute",
-        "on_exit",
-    )
+    __slots__ = ("calls", "handler", "limit_ns", "on_enter", "on_execute", "on_exit", "state")
 
-    def __init__(self, state: State, handler: StateHandler, limit_s: float | None) -> None:
+    def __init__(
+        self, state: State, handler: StateHandler, *, limit_s: float | None, chart: Chart
+    ) -> None:
         name = type(handler).__name__
-        self.handler = handler
-        self.limit_ns = None if limit_s is None else round(limit_s * 1e9)
-        self.enter, self.on_enter = handler.enter, Call(state, name, Phase.ENTER)
-        self.execute, self.on_execute = handler.execute, Call(state, name, Phase.EXECUTE)
-        self.exit, self.on_exit = handler.exit, Call(state, name, Phase.EXIT)
+        self.state, self.handler = state, handler
+        self.limit_ns = NEVER_NS if limit_s is None else round(limit_s * 1e9)
+        self.on_enter = Call(state, name, Phase.ENTER)
+        self.on_execute = Call(state, name, Phase.EXECUTE)
+        self.on_exit = Call(state, name, Phase.EXIT)
+        #: The calls of a visit, each with its usual answers, what these mean, and whether it moves.
+        self.calls: tuple[tuple[Call, _Function, Mapping[Any, State], bool], ...] = (
+            (self.on_enter, handler.enter, chart.spellings, False),
+            (self.on_execute, handler.execute, chart.moves_from(state), True),
+            (self.on_exit, handler.exit, {None: state}, False),
+        )
+
+
+class _Outcome(NamedTuple):
+    """What a function gave that is still under watch."""
+
+    start_ns: int
+    answer: object
+    error: BaseException | None
 
 
 class Runner:
     """Goes the way of one run.
+
+    Theory of operation. `_rush` goes from visit to visit as long as only the usual happens: the
+    functions answer at once, with states that are known to follow, and in time. It does all by
+    itself, since what the machine adds to a call is what its users pay. When a call gives anything
+    else it hands over: `_visit` knows all cases and ends that visit, and the rush goes on.
 
     Args:
         order: What to run.
@@ -97,11 +113,9 @@ class Runner:
         self._last_ns = self._now_ns()
         self._exit_ns = round(limits.exit_s * 1e9)
         self._run_deadline_ns = (
-            None if limits.run_s is None else self._last_ns + round(limits.run_s * 1e9)
+            NEVER_NS if limits.run_s is None else self._last_ns + round(limits.run_s * 1e9)
         )
         self._serving: dict[State, _Serving] = {}
-        #: By when the whole test that makes a detour must be over.
-        self._test_deadline_ns: int | None = None
 
     def run(self) -> None:
         """Go from `Initial` to the end, then clean up. The top of the thread; never raises.
@@ -126,30 +140,108 @@ class Runner:
         state = self._journey.here
         try:
             while not state.is_final:
-                state = self._visit(state)
+                state = self._rush(state)
             for test in self._journey.tests_left():
                 self._ledger.note(f"{test} did not run")
         except Exception as error:  # noqa: BLE001 - thread top: a defect of ours is a failed run
-            self._ledger.fail(error, Call(state, "machine", Phase.EXECUTE))
+            self._ledger.fail(error, Call(context.current_state, "machine", Phase.EXECUTE))
 
-    def _visit(self, state: State) -> State:
-        """Enter, execute and exit; return the state to visit next."""
-        self._context.current_state = state
-        serving: _Serving | None = None
-        start_ns = self._last_ns
+    def _rush(self, state: State) -> State:
+        """Visit state after state; return where to go once a visit was not the usual one."""
+        context, journey, watch, now_ns = self._context, self._journey, self._watch, self._now_ns
+        begin, end, note = watch.running.append, watch.running.pop, self._ledger.calls.extend
+        serving_of, handler_of = self._serving, self._order.handler_of
+        last_ns, is_heard = self._last_ns, self._order.emit is not emit_nothing
+        moves, most_moves, exit_ns = 0, journey.plain_moves_left, self._exit_ns
+        serving, outcome, run_deadline_ns = None, None, self._run_deadline_ns
+        while not state.is_final:
+            context.current_state, visit_ns = state, last_ns
+            serving, handler = serving_of.get(state), handler_of(state)
+            if serving is None or serving.handler is not handler:
+                serving = self._serve(state, handler)
+            limit_ns = last_ns + serving.limit_ns
+            if limit_ns > run_deadline_ns:
+                limit_ns = run_deadline_ns
+            deadline_ns, call, outcome = limit_ns, serving.on_enter, None
+            if last_ns > limit_ns or watch.is_interrupted or moves == most_moves:
+                break
+            watch.deadline_ns = context._deadline_ns = limit_ns
+            for call, function, usual, is_move in serving.calls:
+                answer: object = _NOTHING
+                begin(call)
+                try:
+                    answer = function(context)
+                    to = usual[answer]
+                except BaseException as error:  # noqa: BLE001 - the door: `_visit` deals with it
+                    # It is the function's error only if it did not answer.
+                    outcome = _Outcome(last_ns, answer, error if answer is _NOTHING else None)
+                    break
+                end_ns = now_ns()
+                if end_ns > limit_ns:
+                    outcome = _Outcome(last_ns, answer, None)
+                    break
+                try:
+                    end()
+                except IndexError:  # the watcher came first
+                    outcome = _Outcome(last_ns, answer, None)
+                    break
+                note((call, last_ns, end_ns, answer))
+                last_ns = end_ns
+                if is_move:
+                    moves += 1
+                    state = journey.here = to
+                    limit_ns = watch.deadline_ns = context._deadline_ns = end_ns + exit_ns
+            else:
+                if is_heard:
+                    self._measure(serving, visit_ns)
+                continue
+            break
+        journey.count_moves(moves)
+        self._last_ns = last_ns
+        if serving is None or (outcome is None and state.is_final):
+            return state
+        return self._visit(serving, deadline_ns, call, outcome)
+
+    def _visit(
+        self, serving: _Serving, deadline_ns: int, call: Call, outcome: _Outcome | None
+    ) -> State:
+        """Enter, execute and exit; return the state to visit next.
+
+        Args:
+            serving: The state's handler.
+            deadline_ns: By when `enter` and `execute` must be over.
+            call: Where the visit is.
+            outcome: What this call gave; None: it has not begun.
+        """
+        visit_ns = self._last_ns if outcome is None else outcome.start_ns
+        if outcome is None:
+            try:
+                self._refuse_late(call, deadline_ns)
+            except MachineError as error:
+                self._ledger.fail(error, Call(serving.state, "machine", Phase.ENTER))
+                return State.error()
+        to = self._journey.here
+        if call is not serving.on_exit:
+            to = self._work(serving, deadline_ns, call, outcome)
+            outcome = None
+        if not self._exit(serving, outcome):
+            to = State.error()
+        if self._order.emit is not emit_nothing:
+            self._measure(serving, visit_ns)
+        return to
+
+    def _work(
+        self, serving: _Serving, deadline_ns: int, call: Call, outcome: _Outcome | None
+    ) -> State:
+        """Enter, if need be, and execute until it leads away; after an error roll back."""
+        journey = self._journey
         try:
-            serving = self._serve(state)
-            deadline_ns = self._deadline_ns(serving, start_ns)
-            self._refuse_late(serving.on_enter, deadline_ns, start_ns)
-        except Exception as error:  # noqa: BLE001 - the door: whatever it is ends the run
-            self._ledger.fail(error, Call(state, "machine", Phase.ENTER))
-            return State.error()
-        call = serving.on_enter
-        try:
-            to = self._journey.announce(self._call(call, serving.enter, deadline_ns), call.name)
-            if not to.is_error:
+            if call is serving.on_enter:
+                to = journey.announce(self._call(serving, call, deadline_ns, outcome), call.name)
+                outcome = None
+            if call is serving.on_execute or not to.is_error:
                 call = serving.on_execute
-                to = self._execute(state, serving, deadline_ns)
+                to = self._execute(serving, deadline_ns, outcome)
             if to.is_error:
                 self._ledger.fail_with(to, call)
         except _AbandonedError:
@@ -159,40 +251,38 @@ class Runner:
         except BaseException as error:  # noqa: BLE001 - the door: even sys.exit ends only the run
             self._ledger.fail(error, call)
             to = State.error()
-        if to.is_error or state.is_test:
+        if to.is_error or serving.state.is_test:
             self._roll_back(is_expected=to.is_error)
-        if not self._exit(serving):
-            to = State.error()
-        if self._order.emit is not emit_nothing:
-            self._measure(state, serving, start_ns)
         return to
 
-    def _execute(self, state: State, serving: _Serving, deadline_ns: int | None) -> State:
-        call, by = serving.on_execute, serving.on_execute.name
+    def _execute(self, serving: _Serving, deadline_ns: int, outcome: _Outcome | None) -> State:
+        call = serving.on_execute
         while True:
-            self._refuse_late(call, deadline_ns, self._last_ns)
-            to = self._journey.follow(self._call(call, serving.execute, deadline_ns), by)
-            if self._journey.detour_from is state:
-                to = self._detour(state, to, deadline_ns)
-            if to is not state:
+            if outcome is None:
+                self._refuse_late(call, deadline_ns)
+            answer = self._call(serving, call, deadline_ns, outcome)
+            to, outcome = self._journey.follow(answer, call.name), None
+            if self._journey.detour_from is serving.state:
+                to = self._detour(serving.state, to, deadline_ns)
+            if to is not serving.state:
                 return to
 
-    def _detour(self, test: State, to: State, deadline_ns: int | None) -> State:
+    def _detour(self, test: State, to: State, deadline_ns: int) -> State:
         """Visit what a whole test asked for, within its time, and come back to it."""
-        before, self._test_deadline_ns = self._test_deadline_ns, deadline_ns
-        try:
-            to = self._visit(to)
-        finally:
-            self._test_deadline_ns = before
+        self._context.current_state = to
+        serving = self._serve(to, self._order.handler_of(to))
+        own_ns = min(self._last_ns + serving.limit_ns, deadline_ns)
+        to = self._visit(serving, own_ns, serving.on_enter, None)
         if to is not test:
             raise _DetourFailedError
         self._context.current_state = test
         return to
 
-    def _exit(self, serving: _Serving) -> bool:
+    def _exit(self, serving: _Serving, outcome: _Outcome | None) -> bool:
         call = serving.on_exit
+        start_ns = self._last_ns if outcome is None else outcome.start_ns
         try:
-            self._call(call, serving.exit, self._last_ns + self._exit_ns)
+            self._call(serving, call, start_ns + self._exit_ns, outcome)
         except _AbandonedError:
             raise
         except BaseException as error:  # noqa: BLE001 - the door: even sys.exit ends only the run
@@ -200,65 +290,54 @@ class Runner:
             return False
         return True
 
-    def _serve(self, state: State) -> _Serving:
-        handler = self._order.handler_of(state)
-        serving = self._serving.get(state)
-        if serving is None or serving.handler is not handler:
-            limit_s = self._order.state_limits.get(state, self._order.limits.state_s)
-            serving = self._serving[state] = _Serving(state, handler, limit_s)
+    def _serve(self, state: State, handler: StateHandler) -> _Serving:
+        limit_s = self._order.state_limits.get(state, self._order.limits.state_s)
+        serving = _Serving(state, handler, limit_s=limit_s, chart=self._order.chart)
+        self._serving[state] = serving
         return serving
 
-    def _deadline_ns(self, serving: _Serving, start_ns: int) -> int | None:
-        run_ns = self._run_deadline_ns if self._test_deadline_ns is None else self._test_deadline_ns
-        if serving.limit_ns is None:
-            return run_ns
-        own_ns = start_ns + serving.limit_ns
-        return own_ns if run_ns is None else min(own_ns, run_ns)
-
-    def _refuse_late(self, call: Call, deadline_ns: int | None, now_ns: int) -> None:
+    def _refuse_late(self, call: Call, deadline_ns: int) -> None:
         if self._watch.is_interrupted:
             raise MachineError("the run was interrupted", where=f"state {call.state}")
-        if deadline_ns is not None and now_ns > deadline_ns:
+        if self._last_ns > deadline_ns:
             raise self._over_time(call)
 
     def _call(
-        self, call: Call, function: Callable[[StateContext], Any], deadline_ns: int | None
+        self, serving: _Serving, call: Call, deadline_ns: int, outcome: _Outcome | None
     ) -> object:
-        """Call a handler's function under watch and return its answer, awaited."""
-        context = self._context
-        contexts.limit(context, deadline_ns)
-        span = self._watch.span = Span(call, deadline_ns)
-        error: BaseException | None = None
-        answer: object = None
-        start_ns = self._now_ns()
-        try:
-            answer = function(context)
-            if not (answer is None or isinstance(answer, str)) and inspect.isawaitable(answer):
+        """Call a function under watch, or take what it gave; return its answer, awaited."""
+        if outcome is None:
+            outcome = self._begun(serving, call, deadline_ns)
+        start_ns, answer, error = outcome
+        if error is None and inspect.isawaitable(answer):
+            try:
                 answer = self._loop.finish(answer)
-        except BaseException as caught:  # noqa: BLE001 - the door: raised again below
-            error = caught
+            except BaseException as caught:  # noqa: BLE001 - the door: raised again below
+                answer, error = None, caught
         end_ns = self._last_ns = self._now_ns()
-        is_in_time = span.claim.acquire(blocking=False)
-        cut = None if is_in_time else self._watch.returned_late(span)
+        cut = self._watch.end()
         if cut is Cut.ABANDONED:
             raise _AbandonedError
-        self._ledger.trace.append(
-            TraceEntry(
-                call.state,
-                call.handler,
-                call.phase,
-                start_ns,
-                end_ns - start_ns,
-                answer if isinstance(answer, str) else None,
-            )
-        )
+        state = answer if isinstance(answer, str) and call.phase is not Phase.EXIT else None
+        self._ledger.calls.extend((call, start_ns, end_ns, state))
         if cut is Cut.INTERRUPTED:
             raise MachineError("the run was interrupted", where=f"state {call.state}") from error
-        if cut is Cut.TIME or (deadline_ns is not None and end_ns > deadline_ns):
+        if cut is Cut.TIME or end_ns > deadline_ns:
             raise self._over_time(call) from error
         if error is not None:
             raise error
         return answer
+
+    def _begun(self, serving: _Serving, call: Call, deadline_ns: int) -> _Outcome:
+        """Call a function and return what it gave; it stays under watch."""
+        (function,) = [function for each, function, *_ in serving.calls if each is call]
+        context, start_ns = self._context, self._now_ns()
+        contexts.limit(context, deadline_ns)
+        self._watch.begin(call, deadline_ns)
+        try:
+            return _Outcome(start_ns, function(context), None)
+        except BaseException as caught:  # noqa: BLE001 - the door: raised again once accounted for
+            return _Outcome(start_ns, None, caught)
 
     def _over_time(self, call: Call) -> OverTimeError:
         return OverTimeError(
@@ -273,7 +352,7 @@ class Runner:
         limits = self._order.limits
         if call.phase is Phase.EXIT:
             return f"its limit of {limits.exit_s:g} s (exit_s)"
-        if self._run_deadline_ns is not None and self._now_ns() >= self._run_deadline_ns:
+        if self._now_ns() >= self._run_deadline_ns:
             return f"the run's limit of {limits.run_s:g} s (run_s)"
         state_s = self._order.state_limits.get(call.state, limits.state_s)
         return f"the state's limit of {state_s:g} s (state_s)"
@@ -301,25 +380,25 @@ class Runner:
 
     def _clean(self, what: str, work: Callable[[], None]) -> None:
         """Do the machine's own clean-up under watch; what goes wrong becomes a note."""
-        span = self._watch.span = Span(None, self._now_ns() + self._exit_ns)
+        self._watch.begin(CLEANING_UP, self._now_ns() + self._exit_ns)
         try:
             work()
         except Exception as error:  # noqa: BLE001 - the door: clean-up hides no first error
             self._ledger.note(f"{what}: {type(error).__name__}: {error}")
-        if span.claim.acquire(blocking=False):
-            return
-        if self._watch.returned_late(span) is Cut.ABANDONED:
+        cut = self._watch.end()
+        if cut is Cut.ABANDONED:
             raise _AbandonedError
-        self._ledger.note(f"{what} took longer than its limit")
+        if cut is not None:
+            self._ledger.note(f"{what} took longer than its limit")
 
-    def _measure(self, state: State, serving: _Serving, start_ns: int) -> None:
+    def _measure(self, serving: _Serving, start_ns: int) -> None:
         self._order.emit(
             Measurement(
                 name="machine.visit",
                 value=(self._now_ns() - start_ns) / 1e9,
                 unit="s",
                 time_ns=start_ns,
-                labels=(("state", state.name), ("handler", serving.on_enter.handler)),
+                labels=(("state", serving.state.name), ("handler", serving.on_enter.handler)),
                 source="machine",
             )
         )

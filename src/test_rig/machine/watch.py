@@ -1,9 +1,11 @@
 """Watches the calls of one run from another thread, and ends those that take too long.
 
-Theory of operation. A *span* is one call under watch. The runner begins and ends spans; the
-watcher looks at the current one when its deadline has passed. A span is ended by whoever takes its
-`claim` first, so that nothing is cancelled that had returned in time, and a span costs the runner
-one lock that nobody else wants.
+Theory of operation. While a call runs, it lies in `running`, a list of at most one; the deadline is
+beside it. When the call returns the runner takes it out again; the watcher takes it out when the
+deadline has passed. A list's `pop` is atomic, so exactly one of the two gets it, nothing is
+cancelled that had returned in time, and being watched costs the runner two calls of C. The watcher
+may find, once it holds the call, that this is a later one than it had looked at, not due yet: then
+it puts it back.
 
 If the watcher comes first it stops the call's work (its statements are cancelled, its task too) and
 waits a grace period for the runner to come back; then it cuts the connections and waits again; then
@@ -12,7 +14,7 @@ each other under one condition: a runner that comes back waits until the stoppin
 no late cancellation can hit what it does next; a runner that comes back after it was abandoned does
 nothing any more.
 
-The watcher never sleeps longer than the shortest limit: a span that begins while it sleeps cannot
+The watcher never sleeps longer than the shortest limit: a call that begins while it sleeps cannot
 be due before it wakes, and the runner need not wake it.
 """
 
@@ -23,13 +25,16 @@ from collections.abc import Callable
 from enum import Enum
 
 from test_rig.clock import Clock
-from test_rig.machine.ledger import Call
-from test_rig.machine.result import Phase
+from test_rig.machine.limits import NEVER_NS
+from test_rig.machine.states import State
+from test_rig.machine.trace import Call, Phase
 
-__all__ = ["Cut", "Span", "Watch"]
+__all__ = ["CLEANING_UP", "Cut", "Watch"]
 
 #: A runner that did not see an interruption when it began a call is found after so long.
 _INTERRUPTED_NAP_S = 0.02
+#: The machine's own clean-up.
+CLEANING_UP = Call(State.Completed, "machine", Phase.EXIT)
 
 
 class Cut(Enum):
@@ -39,18 +44,6 @@ class Cut(Enum):
     INTERRUPTED = "interrupted"
     #: It did not return: its thread was left behind.
     ABANDONED = "abandoned"
-
-
-class Span:
-    """One call under watch."""
-
-    __slots__ = ("call", "claim", "deadline_ns")
-
-    def __init__(self, call: Call | None, deadline_ns: int | None) -> None:
-        #: None: the machine's own clean-up.
-        self.call = call
-        self.deadline_ns = deadline_ns
-        self.claim = threading.Lock()
 
 
 class Watch:
@@ -75,30 +68,50 @@ class Watch:
     ) -> None:
         self._clock, self._longest_nap_s, self._grace_s = clock, longest_nap_s, grace_s
         self._stop, self._cut = stop, cut
-        #: The runner's current call.
-        self.span: Span | None = None
-        #: No `enter` and no `execute` shall begin any more.
+        #: The call that runs, or nothing. The runner puts it in, after its deadline.
+        self.running: list[Call] = []
+        #: By when the call must have returned.
+        self.deadline_ns = NEVER_NS
+        #: No visit shall begin any more, and the work that runs shall end.
         self.is_interrupted = False
         #: The call that was left behind.
-        self.abandoned: Span | None = None
+        self.abandoned: Call | None = None
         self._wake = threading.Event()
         self._is_done = False
         self._turn = threading.Condition()
-        self._stopped: tuple[Span, Cut] | None = None
-        self._returned: Span | None = None
+        self._stopped: Cut | None = None
+        self._has_returned = False
 
     # The runner's side
 
-    def returned_late(self, span: Span) -> Cut:
-        """Return why the watcher ended a call, once it has done so. Called without the claim."""
+    def begin(self, call: Call, deadline_ns: int) -> None:
+        """Watch a call from now on."""
+        self.deadline_ns = deadline_ns
+        self.running.append(call)
+
+    def end(self) -> Cut | None:
+        """Say that the call has returned; return why the watcher has ended it, if it has.
+
+        Waits until the stopping is over.
+        """
+        try:
+            self.running.pop()
+        except IndexError:
+            return self.returned_late()
+        return None
+
+    def returned_late(self) -> Cut | None:
+        """Return why the watcher took the call out of `running`; None where it put it back."""
         with self._turn:
-            if self.abandoned is span:
+            if self.abandoned is not None:
                 return Cut.ABANDONED
-            self._returned = span
+            self._has_returned = True
             self._turn.notify_all()
-            while self._stopped is None or self._stopped[0] is not span:
+            while self._stopped is None and not self.running:
                 self._turn.wait()
-            return self._stopped[1]
+            self.running.clear()
+            cut, self._stopped, self._has_returned = self._stopped, None, False
+            return cut
 
     def finish(self) -> None:
         """Say that the runner has ended."""
@@ -119,39 +132,56 @@ class Watch:
             self._wake.clear()
             if self._is_done:
                 return True
-            span = self.span
-            why = None if span is None else self._why_end(span)
-            if span is None or why is None or not span.claim.acquire(blocking=False):
-                continue
-            if not self._end(span, why):
+            if not self._look():
                 return False
 
     def _nap_s(self) -> float:
         if self.is_interrupted:
             return _INTERRUPTED_NAP_S
-        span = self.span
-        # A claimed span has ended, or its deadline has been dealt with.
-        if span is None or span.deadline_ns is None or span.claim.locked():
+        if not self.running:
             return self._longest_nap_s
-        left_s = (span.deadline_ns - self._clock.now_ns()) / 1e9
+        left_s = (self.deadline_ns - self._clock.now_ns()) / 1e9
         return min(self._longest_nap_s, max(left_s, 0.001))
 
-    def _why_end(self, span: Span) -> Cut | None:
-        if span.deadline_ns is not None and self._clock.now_ns() >= span.deadline_ns:
-            return Cut.TIME
-        is_work = span.call is not None and span.call.phase is not Phase.EXIT
-        return Cut.INTERRUPTED if self.is_interrupted and is_work else None
+    def _look(self) -> bool:
+        """End the running call if it is due; return False if it had to be abandoned."""
+        try:
+            seen = self.running[0]
+        except IndexError:
+            return True
+        if self._why_end(seen) is None:
+            return True
+        try:
+            call = self.running.pop()
+        except IndexError:
+            return True
+        why = self._why_end(call)
+        if why is not None:
+            return self._end(call, why)
+        with self._turn:
+            self.running.append(call)
+            self._turn.notify_all()
+        return True
 
-    def _end(self, span: Span, why: Cut) -> bool:
+    def _why_end(self, call: Call) -> Cut | None:
+        if self._clock.now_ns() >= self.deadline_ns:
+            return Cut.TIME
+        return Cut.INTERRUPTED if self.is_interrupted and call.phase is not Phase.EXIT else None
+
+    def _end(self, call: Call, why: Cut) -> bool:
         self._stop()
         with self._turn:
-            self._stopped = (span, why)
+            self._stopped = why
             self._turn.notify_all()
-            if self._turn.wait_for(lambda: self._returned is span, self._grace_s):
+            if self._turn.wait_for(self._is_back, self._grace_s):
                 return True
         self._cut()
         with self._turn:
-            if self._turn.wait_for(lambda: self._returned is span, self._grace_s):
+            if self._turn.wait_for(self._is_back, self._grace_s):
                 return True
-            self.abandoned = span
+            self.abandoned = call
             return False
+
+    def _is_back(self) -> bool:
+        """Return whether the runner has come back, or had and went on."""
+        return self._has_returned or self._stopped is None

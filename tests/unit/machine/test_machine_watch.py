@@ -3,18 +3,19 @@
 import threading
 
 from test_rig.clock import SYSTEM_CLOCK
-from test_rig.machine.ledger import Call
-from test_rig.machine.result import Phase
 from test_rig.machine.states import State
-from test_rig.machine.watch import Cut, Span, Watch
+from test_rig.machine.trace import Call, Phase
+from test_rig.machine.watch import Cut, Watch
 
 
 def _watch(stop=lambda: None, cut=lambda: None, grace_s=0.05):
     return Watch(SYSTEM_CLOCK, longest_nap_s=10.0, grace_s=grace_s, stop=stop, cut=cut)
 
 
-def _overdue():
-    return Span(Call(State.Initial, "Handler", Phase.EXECUTE), SYSTEM_CLOCK.now_ns())
+def _begin_overdue(watch):
+    call = Call(State.Initial, "Handler", Phase.EXECUTE)
+    watch.begin(call, SYSTEM_CLOCK.now_ns())
+    return call
 
 
 def _in_thread(work):
@@ -33,10 +34,10 @@ def test_a_call_that_comes_back_waits_until_the_stopping_is_over():
         log.append("stopped")
 
     watch = _watch(stop, grace_s=10.0)
-    span = watch.span = _overdue()
+    _begin_overdue(watch)
     keeping = _in_thread(watch.keep)
     assert stopping.wait(10)
-    runner = _in_thread(lambda: log.append(watch.returned_late(span)))
+    runner = _in_thread(lambda: log.append(watch.end()))
     runner.join(0.1)
     assert log == []
     may_end.set()
@@ -50,8 +51,8 @@ def test_a_span_that_its_runner_has_ended_is_left_alone():
     """However late it is: nothing is cancelled."""
     log = []
     watch = _watch(lambda: log.append("stopped"))
-    span = watch.span = _overdue()
-    assert span.claim.acquire(blocking=False)
+    _begin_overdue(watch)
+    assert watch.end() is None
     keeping = _in_thread(watch.keep)
     watch.interrupt()
     keeping.join(0.1)
@@ -64,8 +65,26 @@ def test_a_call_is_stopped_then_cut_then_abandoned():
     """And whoever comes back after that is told so."""
     log = []
     watch = _watch(lambda: log.append("stop"), lambda: log.append("cut"))
-    span = watch.span = _overdue()
+    call = _begin_overdue(watch)
     assert watch.keep() is False
     assert log == ["stop", "cut"]
-    assert watch.abandoned is span
-    assert watch.returned_late(span) is Cut.ABANDONED
+    assert watch.abandoned is call
+    assert watch.end() is Cut.ABANDONED
+
+
+def test_calls_that_end_at_their_deadline_are_ended_by_one_only():
+    """Thousands of calls that return just when they are due: each is stopped, or was in time."""
+    stops = []
+    watch = Watch(
+        SYSTEM_CLOCK, longest_nap_s=0.001, grace_s=30, stop=lambda: stops.append(1), cut=list
+    )
+    keeping = _in_thread(watch.keep)
+    call, cuts = Call(State.Initial, "Handler", Phase.EXECUTE), []
+    for spread_ns in [0, 1_000, 5_000, 20_000, 200_000] * 400:
+        watch.begin(call, SYSTEM_CLOCK.now_ns() + spread_ns)
+        cuts.append(watch.end())
+    watch.finish()
+    keeping.join(30)
+    assert not keeping.is_alive()
+    assert cuts.count(Cut.TIME) == len(stops)
+    assert set(cuts) <= {None, Cut.TIME}
