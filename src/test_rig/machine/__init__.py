@@ -25,6 +25,8 @@ from test_rig.machine.loading import (
     load_python_handlers,
     register_python_handler,
 )
+from test_rig.machine.multi import MultiConnectionTestHandler
+from test_rig.machine.operations import OperationResult
 from test_rig.machine.result import RunFailure, RunResult
 from test_rig.machine.states import KNOWN_STATES, STANDARD_PATH, State, dynamic_state
 from test_rig.machine.trace import Phase, Trace, TraceEntry, Visit
@@ -37,6 +39,8 @@ __all__ = [
     "GettingVersionHandler",
     "InitialHandler",
     "Limits",
+    "MultiConnectionTestHandler",
+    "OperationResult",
     "ParsingConfigHandler",
     "Phase",
     "PluginHandlers",

@@ -4,16 +4,19 @@
 private namespace to work in. One dialect file per database says what differs.
 """
 
+from test_rig.targets.connection import ConnectionConfig
 from test_rig.targets.dialect import LevelSpec, Result
 from test_rig.targets.door import SqlEvent, SqlListener
 from test_rig.targets.pool import ConnectionPool, PoolConfig
 from test_rig.targets.row import Row
 from test_rig.targets.scratch import Observer, Scratch
 from test_rig.targets.session import Session
+from test_rig.targets.statements import first_words
 from test_rig.targets.target import Target
 from test_rig.targets.url import TargetUrl
 
 __all__ = [
+    "ConnectionConfig",
     "ConnectionPool",
     "LevelSpec",
     "Observer",
@@ -26,4 +29,5 @@ __all__ = [
     "SqlListener",
     "Target",
     "TargetUrl",
+    "first_words",
 ]

@@ -84,6 +84,8 @@ class Door:
         self._lock = threading.Lock()
         self._why_closed: str | None = None
         self._busy_thread: int | None = None
+        #: How many calls have passed.
+        self.call_count = 0
         #: Set when the call that is under way ends.
         self._ended = threading.Event()
 
@@ -150,6 +152,7 @@ class Door:
             reason = self._why_closed
             if reason is None:
                 self._busy_thread = threading.get_ident()
+                self.call_count += 1
                 self._ended = threading.Event()
                 return self._ended
         raise SessionUnusable(

@@ -17,6 +17,7 @@ from test_rig.errors import (
     PoolExhausted,
     TargetError,
 )
+from test_rig.targets.connection import ConnectionConfig
 from test_rig.targets.session import Session
 from test_rig.targets.target import Target
 from test_rig.targets.url import TargetUrl
@@ -44,15 +45,19 @@ class ConnectionPool:
 
     Args:
         pool_config: Its size and patience.
-        connection_config: Where to connect: a target, a URL or its text.
+        connection_config: Where to connect: a target, a URL or its text, or its parts.
     """
 
     def __init__(
-        self, pool_config: PoolConfig, connection_config: Target | TargetUrl | str
+        self,
+        pool_config: PoolConfig,
+        connection_config: Target | TargetUrl | ConnectionConfig | str,
     ) -> None:
         if pool_config.size < 1:
             raise ValueError(f"a pool of {pool_config.size} sessions serves nobody: use 1 or more")
         self._config = pool_config
+        if isinstance(connection_config, ConnectionConfig):
+            connection_config = connection_config.url
         self._target = (
             connection_config
             if isinstance(connection_config, Target)

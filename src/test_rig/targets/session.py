@@ -118,6 +118,11 @@ class Session:
         return self.is_usable and self._wire.in_transaction()
 
     @property
+    def statement_count(self) -> int:
+        """How many statements it has sent, whoever asked for them."""
+        return self._door.call_count
+
+    @property
     def affected_row_count(self) -> int:
         """Rows affected, or returned, by the last statement; 0 where the server did not tell."""
         return self._last.row_count or 0
