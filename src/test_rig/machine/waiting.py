@@ -41,7 +41,8 @@ def cycle_of(waits: Sequence[Waiting]) -> tuple[str, ...]:
 
 
 def _back_to(start: str, waits_for: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    paths, seen = [(start,)], set[str]()
+    paths: list[tuple[str, ...]] = [(start,)]
+    seen = set[str]()
     while paths:
         path = paths.pop(0)
         for each in waits_for.get(path[-1], ()):
