@@ -7,17 +7,13 @@
 from __future__ import annotations
 
 from test_rig.actions.catalog import DRIVERS, EARLIER_NAMES, create_driver, driver_type
+from test_rig.actions.delivery import DELIVERED, Delivery, Fate, rejected, retry
 from test_rig.actions.driver import (
-    DELIVERED,
-    Delivery,
     Driver,
     DriverContext,
     DriverType,
-    Fate,
     TellsStatus,
     in_key_order,
-    rejected,
-    retry,
 )
 from test_rig.actions.event import (
     AlertEvent,

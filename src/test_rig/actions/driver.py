@@ -14,62 +14,15 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from test_rig.actions.delivery import DELIVERED, Delivery, Fate, retry
 from test_rig.actions.event import Event, key_of
 from test_rig.actions.options import Options
 from test_rig.telemetry import Emit, emit_nothing
 
-__all__ = [
-    "DELIVERED",
-    "Delivery",
-    "Driver",
-    "DriverContext",
-    "DriverType",
-    "Fate",
-    "TellsStatus",
-    "in_key_order",
-    "rejected",
-    "retry",
-]
-
-
-class Fate(Enum):
-    """What became of an event."""
-
-    DELIVERED = "delivered"
-    #: Not this time: the pipe tries again.
-    RETRY = "retry"
-    #: Never: trying again cannot help. The event becomes a dead letter.
-    REJECTED = "rejected"
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A driver's answer for one event."""
-
-    fate: Fate
-    #: Why it was not delivered, in one line, without secrets.
-    reason: str = ""
-    #: When the receiver wants to see it again, in seconds; None leaves that to the pipe.
-    after_s: float | None = None
-    #: What helps to understand the reason: a traceback, the beginning of an answer.
-    detail: str = ""
-
-
-DELIVERED = Delivery(Fate.DELIVERED)
-
-
-def retry(reason: str, *, after_s: float | None = None, detail: str = "") -> Delivery:
-    """Return the answer *again later*."""
-    return Delivery(Fate.RETRY, reason, after_s, detail)
-
-
-def rejected(reason: str, *, detail: str = "") -> Delivery:
-    """Return the answer *never*."""
-    return Delivery(Fate.REJECTED, reason, None, detail)
+__all__ = ["Driver", "DriverContext", "DriverType", "TellsStatus", "in_key_order"]
 
 
 class Driver(Protocol):

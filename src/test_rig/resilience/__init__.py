@@ -11,35 +11,42 @@ from __future__ import annotations
 from test_rig.resilience.breaker import (
     BreakerPhase,
     BreakerState,
+    CallEvent,
     CircuitBreakerConfig,
+    admit,
     breaker_state,
     reset_breakers,
+    settle,
 )
 from test_rig.resilience.classify import classify, classify_error, family_of
 from test_rig.resilience.context import ConnectionInfo, ErrorContext, ErrorContextBuilder
 from test_rig.resilience.deadline import Deadline
 from test_rig.resilience.outcomes import outcome_of
 from test_rig.resilience.retry import Attempt, RetryConfig, attempts_of
-from test_rig.resilience.secrets import MASK, is_secret_name, without_passwords
+from test_rig.resilience.secrets import MASK, clean_message, is_secret_name, without_passwords
 
 __all__ = [
     "MASK",
     "Attempt",
     "BreakerPhase",
     "BreakerState",
+    "CallEvent",
     "CircuitBreakerConfig",
     "ConnectionInfo",
     "Deadline",
     "ErrorContext",
     "ErrorContextBuilder",
     "RetryConfig",
+    "admit",
     "attempts_of",
     "breaker_state",
     "classify",
     "classify_error",
+    "clean_message",
     "family_of",
     "is_secret_name",
     "outcome_of",
     "reset_breakers",
+    "settle",
     "without_passwords",
 ]

@@ -10,7 +10,8 @@ from typing import Any, BinaryIO
 import msgspec
 from pydantic import Field
 
-from test_rig.actions.driver import DELIVERED, Delivery, DriverContext, DriverType
+from test_rig.actions.delivery import DELIVERED, Delivery
+from test_rig.actions.driver import DriverContext, DriverType
 from test_rig.actions.event import Event
 from test_rig.actions.options import Options, Size
 
