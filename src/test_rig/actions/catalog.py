@@ -20,9 +20,15 @@ __all__ = ["DRIVERS", "EARLIER_NAMES", "ENTRY_POINTS", "create_driver", "driver_
 #: Each driver with the extra that it needs; None where the base install serves it.
 DRIVERS: Mapping[str, str | None] = {
     "file": None,
+    "http": "http",
+    "redis": "redis",
 }
 #: Names that people's configurations have for the same drivers.
 EARLIER_NAMES: Mapping[str, str] = {
+    "https_callback": "http",
+    "http_callback": "http",
+    "https": "http",
+    "webhook": "http",
     "jsonl": "file",
 }
 ENTRY_POINTS = "test_rig.drivers"

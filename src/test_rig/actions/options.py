@@ -86,6 +86,9 @@ def option_problems(
     """Return checked options, or None and every problem of the table."""
     problems: list[Problem] = []
     values: dict[str, Any] = {}
+    if "payload" in model.model_fields and not model.EARLIER.keys().isdisjoint(table):
+        # Whoever has the earlier instrument's settings has receivers of its payloads too.
+        table = {"payload": "instrument", **table}
     for key, value in table.items():
         name, convert = model.EARLIER.get(key, (key, same))
         if name not in model.model_fields:

@@ -304,7 +304,7 @@ def test_batches_shrink_when_they_fail_and_grow_again(tmp_path: Path) -> None:
     """Half after a failure, twice after a success."""
     is_up = False
     receiver = Receiver(lambda event: DELIVERED if is_up else retry("away"))
-    with running(tmp_path, receiver, batch_size=64, breaker_failures=50) as pipe:
+    with running(tmp_path, receiver, batch_size=64, breaker_failures=50, max_attempts=0) as pipe:
         pipe.offer([number(value) for value in range(64)])
         until(lambda: pipe.snapshot()["batch_limit"] <= 16)
         is_up = True
