@@ -17,6 +17,7 @@ How to think of it: an error class says who must act. Everything below hangs on 
     |  |- SessionUnusable       a closed session, or one whose state is in doubt
     |  `- PoolExhausted         no connection became free within the wait limit
     |- MachineError             a state machine: an unknown state, a refused transition, a limit
+    |  `- CoordinationTimeout   connections waited for each other for too long
     |- CircuitBreakerOpen       a breaker kept an operation from running
     `- RunFolderError           a run folder that cannot be written or read
 
@@ -32,6 +33,7 @@ from enum import Enum
 __all__ = [
     "CircuitBreakerOpen",
     "ConnectFailed",
+    "CoordinationTimeout",
     "DeadlineExceeded",
     "ErrorCategory",
     "Failure",
@@ -287,6 +289,10 @@ class PoolExhausted(TargetError):
 
 class MachineError(RigError):
     """A state machine cannot go on: an unknown state, a refused transition, a limit reached."""
+
+
+class CoordinationTimeout(MachineError):
+    """A connection waited for another one in vain; the message says who waits for whom."""
 
 
 class CircuitBreakerOpen(RigError):

@@ -14,6 +14,7 @@ from test_rig.machine.builtin import (
     VerifyingDatabaseHandler,
 )
 from test_rig.machine.context import StateContext
+from test_rig.machine.coordination import ConnectionCoordinator, Message
 from test_rig.machine.engine import DynamicStateMachine, StateMachine
 from test_rig.machine.handler import StateHandler
 from test_rig.machine.limits import Limits
@@ -28,17 +29,44 @@ from test_rig.machine.loading import (
 from test_rig.machine.multi import MultiConnectionTestHandler
 from test_rig.machine.operations import OperationResult
 from test_rig.machine.result import RunFailure, RunResult
+from test_rig.machine.several import (
+    ConnectionPhase,
+    ConnectionResult,
+    ConnectionResults,
+    SharedTestState,
+    SimpleMultiConnectionCoordinator,
+)
+from test_rig.machine.shared import (
+    ConnectionState,
+    ConnectionStatus,
+    CoordinationEvent,
+    GlobalConfig,
+    SharedState,
+)
 from test_rig.machine.states import KNOWN_STATES, STANDARD_PATH, State, dynamic_state
+from test_rig.machine.together import CoordinatedResult, MultiConnectionStateMachine
 from test_rig.machine.trace import Phase, Trace, TraceEntry, Visit
+from test_rig.machine.waiting import Waiting
 
 __all__ = [
     "KNOWN_STATES",
     "STANDARD_PATH",
     "ConnectingHandler",
+    "ConnectionCoordinator",
+    "ConnectionPhase",
+    "ConnectionResult",
+    "ConnectionResults",
+    "ConnectionState",
+    "ConnectionStatus",
+    "CoordinatedResult",
+    "CoordinationEvent",
     "DynamicStateMachine",
     "GettingVersionHandler",
+    "GlobalConfig",
     "InitialHandler",
     "Limits",
+    "Message",
+    "MultiConnectionStateMachine",
     "MultiConnectionTestHandler",
     "OperationResult",
     "ParsingConfigHandler",
@@ -46,6 +74,9 @@ __all__ = [
     "PluginHandlers",
     "RunFailure",
     "RunResult",
+    "SharedState",
+    "SharedTestState",
+    "SimpleMultiConnectionCoordinator",
     "State",
     "StateContext",
     "StateHandler",
@@ -55,6 +86,7 @@ __all__ = [
     "TraceEntry",
     "VerifyingDatabaseHandler",
     "Visit",
+    "Waiting",
     "bound_state",
     "dynamic_state",
     "handler_tables",

@@ -26,6 +26,8 @@ from test_rig.telemetry import Alert, Emit, Measurement, emit_nothing
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from test_rig.machine.coordination import ConnectionCoordinator
+
 __all__ = ["StateContext"]
 
 
@@ -82,6 +84,7 @@ class StateContext:
         self.error_message: str | None = None
         #: Where the machine is.
         self.current_state: State = State.Initial
+        self._coordinator: ConnectionCoordinator | None = None
         self._target: Target | None = None
         self._url: TargetUrl | None = None
         if target is not None:
@@ -183,6 +186,20 @@ class StateContext:
         return ConnectionInfo(
             host=url.host or "", port=url.port, user=url.user, database=url.database
         )
+
+    @property
+    def coordinator(self) -> ConnectionCoordinator:
+        """What connects the handler with those of other connections.
+
+        Raises:
+            MachineError: It runs for itself, not in a `MultiConnectionStateMachine`.
+        """
+        if self._coordinator is None:
+            raise MachineError(
+                "there is no coordinator: the handler runs by itself",
+                todo="run it in a MultiConnectionStateMachine",
+            )
+        return self._coordinator
 
     # The store
 
@@ -301,6 +318,11 @@ def begin(
     context._clock = clock
     context._listener, context._next_state = listener, next_state
     context._measurements, context._alerts = [], []
+
+
+def coordinate(context: StateContext, coordinator: ConnectionCoordinator) -> None:
+    """Connect a context with those of other connections. For the machine."""
+    context._coordinator = coordinator
 
 
 def limit(context: StateContext, deadline_ns: int) -> None:

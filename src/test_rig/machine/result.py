@@ -1,25 +1,22 @@
 """What a run leaves: where it ended, why, and what was called when.
 
 Existing scripts run a machine in three ways: `machine.run()`, `await machine.run()` and
-`asyncio.run(machine.run())`. A `RunResult` therefore is also something to await that gives itself
-at once, and the `RunResult` that is not there yet, within an event loop, is a `PendingRun`.
+`asyncio.run(machine.run())`; `awaiting` says how all three are served.
 """
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NoReturn
 
-from test_rig.errors import MachineError
+from test_rig.machine.awaiting import Finished
 from test_rig.machine.states import State
 from test_rig.machine.trace import Phase, Trace, Visit
 from test_rig.resilience import ErrorContext
 from test_rig.telemetry import Alert, Measurement
 from test_rig.verdict import ResultStatus
 
-__all__ = ["PendingRun", "RunFailure", "RunResult"]
+__all__ = ["RESULT_NAMES", "RunFailure", "RunResult"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +38,7 @@ class RunFailure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult(Coroutine[Any, Any, "RunResult"]):
+class RunResult(Finished):
     """How a run of a machine ended. Awaiting it gives itself."""
 
     #: `Completed`, or an error state.
@@ -80,54 +77,6 @@ class RunResult(Coroutine[Any, Any, "RunResult"]):
                 begun.pop()
         return tuple(visits)
 
-    def __await__(self) -> Generator[Any, Any, RunResult]:
-        return self._at_once().__await__()
 
-    async def _at_once(self) -> RunResult:
-        return self
-
-    def send(self, value: Any) -> NoReturn:
-        """Finish at once, as a coroutine that has nothing to wait for."""
-        del value
-        raise StopIteration(self)
-
-    def throw(self, *exc_info: Any) -> NoReturn:
-        """Raise what is thrown in."""
-        error = exc_info[1] if len(exc_info) > 1 and exc_info[1] is not None else exc_info[0]
-        raise error
-
-    def close(self) -> None:
-        """Do nothing: there is nothing left to run."""
-
-
-_FIELDS = frozenset(RunResult.__dataclass_fields__) | {"passed", "visits"}
-
-
-class PendingRun(Coroutine[Any, Any, RunResult]):
-    """A run that starts when it is awaited; what `run()` gives within an event loop."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, RunResult]) -> None:
-        self._coroutine = coroutine
-
-    def __await__(self) -> Generator[Any, Any, RunResult]:
-        return self._coroutine.__await__()
-
-    def send(self, value: Any) -> Any:
-        """Go on."""
-        return self._coroutine.send(value)
-
-    def throw(self, *exc_info: Any) -> Any:
-        """Go on with an exception."""
-        return self._coroutine.throw(*exc_info)
-
-    def close(self) -> None:
-        """Give it up."""
-        self._coroutine.close()
-
-    def __getattr__(self, name: str) -> NoReturn:
-        if name in _FIELDS:
-            raise MachineError(
-                f"the run has no {name} yet",
-                todo="within an event loop write `await machine.run()`, or use run_sync()",
-            )
-        raise AttributeError(name)
+#: What a result has that a run which was not awaited has not.
+RESULT_NAMES = frozenset(RunResult.__dataclass_fields__) | {"passed", "visits"}

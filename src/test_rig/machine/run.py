@@ -27,9 +27,10 @@ from concurrent.futures import Future
 from test_rig.errors import MachineError
 from test_rig.machine import context as contexts
 from test_rig.machine import runner as runners
+from test_rig.machine.awaiting import Pending
 from test_rig.machine.ledger import Ledger, OverTimeError
 from test_rig.machine.loop import RunLoop
-from test_rig.machine.result import PendingRun, RunResult
+from test_rig.machine.result import RESULT_NAMES, RunResult
 from test_rig.machine.runner import Runner, RunOrder
 from test_rig.machine.trace import Call, Phase
 from test_rig.machine.watch import CLEANING_UP, Watch
@@ -50,9 +51,9 @@ def run_to_end(order: RunOrder) -> RunResult:
     return _Run(order).to_end()
 
 
-def run_pending(order: RunOrder) -> PendingRun:
+def run_pending(order: RunOrder) -> Pending[RunResult]:
     """Return something to await that runs then, without blocking the event loop."""
-    return PendingRun(_awaited(order))
+    return Pending(_awaited(order), RESULT_NAMES, sync_name="run_sync()")
 
 
 async def _awaited(order: RunOrder) -> RunResult:
