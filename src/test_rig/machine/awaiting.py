@@ -48,13 +48,13 @@ class Pending(Coroutine[Any, Any, T], Generic[T]):
     Args:
         coroutine: What is awaited.
         names: The attributes of what it gives: asking for one too early is told clearly.
-        sync_name: The function that gives the result itself, which it blocks for.
+        todo: What to write instead.
     """
 
     def __init__(
-        self, coroutine: Coroutine[Any, Any, T], names: frozenset[str], *, sync_name: str
+        self, coroutine: Coroutine[Any, Any, T], names: frozenset[str], *, todo: str
     ) -> None:
-        self._coroutine, self._names, self._sync_name = coroutine, names, sync_name
+        self._coroutine, self._names, self._todo = coroutine, names, todo
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self._coroutine.__await__()
@@ -74,7 +74,6 @@ class Pending(Coroutine[Any, Any, T], Generic[T]):
     def __getattr__(self, name: str) -> NoReturn:
         if name in self._names:
             raise MachineError(
-                f"the run has no {name} yet",
-                todo=f"within an event loop write `await`, or use {self._sync_name}",
+                f"the run has no {name} yet", todo=f"within an event loop {self._todo}"
             )
         raise AttributeError(name)

@@ -53,7 +53,9 @@ def run_to_end(order: RunOrder) -> RunResult:
 
 def run_pending(order: RunOrder) -> Pending[RunResult]:
     """Return something to await that runs then, without blocking the event loop."""
-    return Pending(_awaited(order), RESULT_NAMES, sync_name="run_sync()")
+    return Pending(
+        _awaited(order), RESULT_NAMES, todo="write `await machine.run()`, or use run_sync()"
+    )
 
 
 async def _awaited(order: RunOrder) -> RunResult:

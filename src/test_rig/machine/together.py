@@ -230,8 +230,10 @@ async def run_machines(runs: Mapping[str, Coroutine[Any, Any, T]]) -> dict[str, 
     return dict(zip(runs, results, strict=True))
 
 
-def wait_or_pend(run: Coroutine[Any, Any, T], sync_name: str) -> T | Pending[T]:
+def wait_or_pend(run: Coroutine[Any, Any, T], name: str) -> T | Pending[T]:
     """Return what a run gives; within an event loop, what is to be awaited there."""
     if is_in_event_loop():
-        return Pending(run, frozenset({"passed", "items", "values"}), sync_name=sync_name)
+        return Pending(
+            run, frozenset({"passed", "items", "values"}), todo=f"write `await` before {name}"
+        )
     return asyncio.run(run)
