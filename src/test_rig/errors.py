@@ -18,6 +18,7 @@ How to think of it: an error class says who must act. Everything below hangs on 
     |  `- PoolExhausted         no connection became free within the wait limit
     |- MachineError             a state machine: an unknown state, a refused transition, a limit
     |  `- CoordinationTimeout   connections waited for each other for too long
+    |- NotAccepted              events that no queue had room for
     |- CircuitBreakerOpen       a breaker kept an operation from running
     `- RunFolderError           a run folder that cannot be written or read
 
@@ -40,6 +41,7 @@ __all__ = [
     "FailureKind",
     "MachineError",
     "MissingExtra",
+    "NotAccepted",
     "Outcome",
     "PluginError",
     "PoolExhausted",
@@ -293,6 +295,10 @@ class MachineError(RigError):
 
 class CoordinationTimeout(MachineError):
     """A connection waited for another one in vain; the message says who waits for whom."""
+
+
+class NotAccepted(RigError):
+    """Events of a source were not taken: the queues are full, or the actions are being stopped."""
 
 
 class CircuitBreakerOpen(RigError):

@@ -1,6 +1,8 @@
 """Actions: what the rig measures and alerts reach people's scripts, files, HTTP, Redis, Kafka ...
 
 - `create_driver(type, config)`: a driver by its name and options; `Driver` is the port they fill.
+- `read_plan(...)`: what the settings ask for; `Actions(plan)`: it at work, between `start` and
+  `stop`, fed by `emit` and `submit`.
 - `MeasurementEvent`, `AlertEvent`, `ClearEvent`: what a driver is given.
 """
 
@@ -24,31 +26,45 @@ from test_rig.actions.event import (
     key_of,
     measurement_event,
 )
+from test_rig.actions.judging import explain, read_state
 from test_rig.actions.options import Options, read_options, shown_options
+from test_rig.actions.pipe_options import Leftover
+from test_rig.actions.plan import ActionsPlan, read_plan
+from test_rig.actions.run import Actions
+from test_rig.actions.spool import DeadLetter, DeadLetters, spool_path
 
 __all__ = [
     "DELIVERED",
     "DRIVERS",
     "EARLIER_NAMES",
+    "Actions",
+    "ActionsPlan",
     "AlertEvent",
     "ClearEvent",
+    "DeadLetter",
+    "DeadLetters",
     "Delivery",
     "Driver",
     "DriverContext",
     "DriverType",
     "Event",
     "Fate",
+    "Leftover",
     "MeasurementEvent",
     "Options",
     "TellsStatus",
     "alert_event",
     "create_driver",
     "driver_type",
+    "explain",
     "in_key_order",
     "key_of",
     "measurement_event",
     "read_options",
+    "read_plan",
+    "read_state",
     "rejected",
     "retry",
     "shown_options",
+    "spool_path",
 ]

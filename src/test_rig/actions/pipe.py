@@ -22,11 +22,11 @@ import structlog
 
 from test_rig.actions.backlog import Backlog, Parcel, Policy
 from test_rig.actions.delivery import Delivery, retry
-from test_rig.actions.driver import Driver, DriverContext, DriverType, TellsStatus
+from test_rig.actions.driver import Driver, DriverContext, TellsStatus
 from test_rig.actions.event import Event
 from test_rig.actions.intake import Intake
-from test_rig.actions.options import Options, shown_options
-from test_rig.actions.pipe_options import PipeOptions
+from test_rig.actions.options import shown_options
+from test_rig.actions.pipe_options import Leftover, PipePlan
 from test_rig.actions.sending import BatchLimit, Sorted, sort_answers
 from test_rig.actions.spool import Spool, spool_path
 from test_rig.actions.tally import PastDelivery, Tally
@@ -35,7 +35,7 @@ from test_rig.clock import SYSTEM_CLOCK, Clock
 from test_rig.errors import RigError
 from test_rig.resilience import BreakerPhase, BreakerState, CallEvent, admit, clean_message, settle
 
-__all__ = ["Leftover", "Pipe", "PipePlan"]
+__all__ = ["Pipe"]
 
 _LOG = structlog.get_logger("test_rig.actions")
 #: How often the file is asked whether another process wants dead letters sent again.
@@ -45,27 +45,6 @@ _SETTLE_ROWS = 4096
 _LEAST_STOP_S = 1.0
 #: What an inbox holds at least: the policy decides behind it, on the pipe's thread.
 _INBOX = 20_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PipePlan:
-    """A driver of the settings: its kind, its options, its pipe's options."""
-
-    name: str
-    kind: DriverType
-    options: Options
-    pipe: PipeOptions
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leftover:
-    """What a pipe could not deliver before it stopped."""
-
-    name: str
-    #: Events that wait on disk for the next start.
-    spooled: int
-    #: Dead letters.
-    dead: int
 
 
 @dataclass(slots=True)
@@ -108,8 +87,8 @@ class Pipe:
         self._is_asleep = False
         self._in_flight: set[asyncio.Task[None]] = set()
         self._in_flight_count = 0
-        #: What was on its way when the pipe ended, and is in memory only.
-        self._broken_off: list[Parcel] = []
+        #: The batches whose answers are not in.
+        self._unanswered: dict[int, list[Parcel]] = {}
         self._state = "not started"
         self._last_error = ""
         self._stop_by_ns: int | None = None
@@ -159,6 +138,11 @@ class Pipe:
         if self._options.spool:
             return max(0, self._options.spool_limit - self._spool.depth - self._inbox_count)
         return max(0, self._backlog.room() - self._inbox_count)
+
+    @property
+    def capacity(self) -> int:
+        """The most that `room` can be."""
+        return self._options.spool_limit if self._options.spool else self._options.queue_size
 
     @property
     def blocks(self) -> bool:
@@ -251,15 +235,16 @@ class Pipe:
         self._wake = asyncio.Event()
         self._is_up.set()
         try:
-            await self._start_driver()
-            await self._work()
+            if await self._start_driver():
+                await self._work()
         except Exception as exc:  # noqa: BLE001 -- a thread's top: it must be told
             self._fail(f"the pipe failed: {clean_message(exc)}")
             _LOG.exception("pipe failed", driver=self.name)
         finally:
             await self._wind_up()
 
-    async def _start_driver(self) -> None:
+    async def _start_driver(self) -> bool:
+        """Try until the driver is up; return whether it is, or the end came first."""
         self._state, attempt = "starting", 0
         while self._stop_by_ns is None:
             try:
@@ -273,7 +258,8 @@ class Pipe:
                 await self._sleep(pause_s)
             else:
                 self._state = "running"
-                return
+                return True
+        return False
 
     async def _work(self) -> None:
         polled_ns = 0
@@ -376,6 +362,7 @@ class Pipe:
             return bool(self._backlog.next_due_ns() == 0)
         self._breaker = breaker
         self._in_flight_count += len(batch)
+        self._unanswered[id(batch)] = batch
         task = asyncio.create_task(self._deliver(batch, breaker.era))
         self._in_flight.add(task)
         task.add_done_callback(self._landed)
@@ -405,11 +392,8 @@ class Pipe:
     async def _deliver(self, batch: list[Parcel], era: int) -> None:
         events = [parcel.event for parcel in batch]
         started_ns = self._clock.now_ns()
-        try:
-            answers = await self._send(events)
-        except asyncio.CancelledError:  # the end of the pipe: nothing is known of the batch
-            self._broken_off += [parcel for parcel in batch if not parcel.seq]
-            raise
+        answers = await self._send(events)
+        del self._unanswered[id(batch)]
         now_ns = self._clock.now_ns()
         done = sort_answers(batch, answers, self._retry, chance=self._rng.random())
         self._settle(done, era, now_ns)
@@ -482,8 +466,8 @@ class Pipe:
     def _keep_the_rest(self) -> None:
         """Write down what is only in memory: the next start sends it."""
         self._accept()
-        rest = [parcel for parcel in self._backlog.drain() if not parcel.seq]
-        rest.extend(self._broken_off)
+        broken_off = [parcel for batch in self._unanswered.values() for parcel in batch]
+        rest = [each for each in (*broken_off, *self._backlog.drain()) if not each.seq]
         if rest:
             self._spool.append(rest)
         with self._guard:

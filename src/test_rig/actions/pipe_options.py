@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from test_rig.actions.backlog import Policy
+from test_rig.actions.driver import DriverType
 from test_rig.actions.event import AlertEvent, ClearEvent, Event, severity_rank
 from test_rig.actions.options import Count, Names, Options, Seconds, Size
 from test_rig.resilience import CircuitBreakerConfig, RetryConfig
 
-__all__ = ["PipeOptions"]
+__all__ = ["Leftover", "PipeOptions", "PipePlan"]
 
 
 class PipeOptions(Options):
@@ -138,3 +140,24 @@ class PipeOptions(Options):
             recovery_timeout=self.breaker_recovery_s,
             success_threshold=1,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipePlan:
+    """A driver of the settings: its kind, its options, its pipe's options."""
+
+    name: str
+    kind: DriverType
+    options: Options
+    pipe: PipeOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """What a pipe could not deliver before it stopped."""
+
+    name: str
+    #: Events that wait on disk for the next start.
+    spooled: int
+    #: Dead letters.
+    dead: int

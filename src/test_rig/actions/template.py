@@ -34,8 +34,14 @@ class Template:
         if self._compiled is None:
             return self._text
         fields = fields_of(event, payload)
+        return self.fill_with(**fields, event=fields)
+
+    def fill_with(self, **fields: Any) -> str:
+        """Return the text for fields; raises as `fill` does."""
+        if self._compiled is None:
+            return self._text
         try:
-            return str(self._compiled.render(fields, event=fields))
+            return str(self._compiled.render(fields))
         except Exception as exc:
             raise ValueError(f"the template fails: {exc}") from exc
 

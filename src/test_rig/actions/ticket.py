@@ -18,6 +18,11 @@ class Ticket:
         if count == 0:
             self._done.set()
 
+    def expect(self, count: int) -> None:
+        """Wait for more of them."""
+        with self._lock:
+            self._left += count
+
     def take(self) -> None:
         """One of those that were waited for is done."""
         with self._lock:

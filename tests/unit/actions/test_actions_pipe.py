@@ -25,8 +25,8 @@ from test_rig.actions import (
     rejected,
     retry,
 )
-from test_rig.actions.pipe import Leftover, Pipe, PipePlan
-from test_rig.actions.pipe_options import PipeOptions
+from test_rig.actions.pipe import Pipe
+from test_rig.actions.pipe_options import Leftover, PipeOptions, PipePlan
 from test_rig.actions.spool import DeadLetters, spool_path
 from test_rig.actions.ticket import Ticket
 
