@@ -86,8 +86,8 @@ class Door:
         self._busy_thread: int | None = None
         #: How many calls have passed.
         self.call_count = 0
-        #: Set when the call that is under way ends.
-        self._ended = threading.Event()
+        #: Held as long as the last call is under way.
+        self._turn = threading.Lock()
 
     @property
     def is_open(self) -> bool:
@@ -107,12 +107,12 @@ class Door:
             DeadlineExceeded: It took too long.
             SessionUnusable: The door is closed.
         """
-        ended = self._enter(sql)
+        turn = self._enter(sql)
         had_transaction = self._wire.in_transaction()
         limit_s = self._timeout_s if deadline_s is None else deadline_s
-        watch = WATCHDOG.arm(limit_s, partial(_stop, self._wire, ended))
-        started = time.perf_counter()
+        watch = WATCHDOG.arm(limit_s, partial(_stop, self._wire, turn))
         error: Exception | None = None
+        started = time.perf_counter()
         try:
             result = call()
         except Exception as caught:  # noqa: BLE001 - the door: becomes the rig's error below
@@ -121,19 +121,19 @@ class Door:
             self._why_closed = "a statement was broken off"  # its answer may still come
             raise
         finally:
-            ended.set()
+            seconds = time.perf_counter() - started
+            turn.release()
             fired = WATCHDOG.disarm(watch)
             self._leave("a statement outlived its deadline" if fired else None)
-        sent = _Sent(
-            sql=sql, seconds=time.perf_counter() - started, had_transaction=had_transaction
-        )
+        if not fired and error is None and self._listener is None:
+            return result
+        sent = _Sent(sql=sql, seconds=seconds, had_transaction=had_transaction)
         if fired:
             raise self._too_late(sent, limit_s, error) from error
         if error is not None:
             raise self._failed(sent, error) from error
-        if self._listener is not None:
-            count = result.row_count if isinstance(result, Result) else None
-            self._tell(sent, Outcome.OK, row_count=count)
+        count = result.row_count if isinstance(result, Result) else None
+        self._tell(sent, Outcome.OK, row_count=count)
         return result
 
     def close(self, reason: str) -> None:
@@ -143,18 +143,21 @@ class Door:
                 self._why_closed = reason
             is_busy = self._busy_thread not in (None, threading.get_ident())
         if is_busy:
-            WATCHDOG.arm(0.0, partial(_cut, self._wire, self._ended))
+            WATCHDOG.arm(0.0, partial(_cut, self._wire, self._turn))
         else:
             self._wire.close()
 
-    def _enter(self, sql: str) -> threading.Event:
+    def _enter(self, sql: str) -> threading.Lock:
+        """Begin a call; return a lock, cheaper than an event, that is held until it ends."""
+        turn = threading.Lock()
+        turn.acquire()
         with self._lock:
             reason = self._why_closed
             if reason is None:
                 self._busy_thread = threading.get_ident()
                 self.call_count += 1
-                self._ended = threading.Event()
-                return self._ended
+                self._turn = turn
+                return turn
         raise SessionUnusable(
             f"session {self._name} cannot be used: {reason}",
             failure=given_up(FailureKind.CONNECTION_LOST, Outcome.FAIL),
@@ -237,23 +240,31 @@ class _Sent:
     had_transaction: bool
 
 
-def _stop(wire: Wire, ended: threading.Event) -> None:
+def _stop(wire: Wire, turn: threading.Lock) -> None:
     """End a statement that is too late: ask the server first, then cut the connection."""
     # The cut comes in time also where asking hangs.
     cut = WATCHDOG.arm(CANCEL_S + _GRACE_S, wire.sever)
-    if not wire.cancel(CANCEL_S) or not ended.wait(_GRACE_S):
-        _cut(wire, ended)
+    if not wire.cancel(CANCEL_S) or not _ends_within(turn, _GRACE_S):
+        _cut(wire, turn)
     WATCHDOG.disarm(cut)
 
 
-def _cut(wire: Wire, ended: threading.Event) -> None:
+def _cut(wire: Wire, turn: threading.Lock) -> None:
     """Cut a connection until its call has ended.
 
     More than once, since an embedded database forgets a cut that comes before its statement.
     """
     wire.sever()
-    while not ended.wait(_CUT_AGAIN_S):
+    while not _ends_within(turn, _CUT_AGAIN_S):
         wire.sever()
+
+
+def _ends_within(turn: threading.Lock, seconds: float) -> bool:
+    """Wait for the end of a call; return whether it came."""
+    if not turn.acquire(timeout=seconds):
+        return False
+    turn.release()
+    return True
 
 
 def read_failure(error: Exception, *, family: str, connecting: bool = False) -> Failure:

@@ -76,7 +76,9 @@ class MysqlWire:
         answers = self._sent(lambda cursor: cursor.execute(sql, params), self._answers)
         # Asking for warnings is a round trip: only when an answer announced some.
         notices = self._warnings() if any(warnings for _, warnings in answers) else ()
-        first, *more = (result for result, _ in answers)
+        first, *more = [result for result, _ in answers]
+        if not (notices or more):
+            return first
         return replace(first, notices=notices, more=tuple(more))
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:

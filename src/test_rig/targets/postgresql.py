@@ -107,6 +107,15 @@ def _connect(url: TargetUrl, timeout_s: float) -> psycopg.Connection[tuple[Any, 
         raise
 
 
+_IN_TRANSACTION = frozenset(
+    (
+        pq.TransactionStatus.INTRANS,
+        pq.TransactionStatus.INERROR,
+        pq.TransactionStatus.ACTIVE,
+    )
+)
+
+
 class _PgWire:
     """One psycopg connection in autocommit mode."""
 
@@ -128,26 +137,28 @@ class _PgWire:
         self._listener = listener
 
     def run(self, sql: str, params: Params) -> Result:
-        self._notices.clear()
+        if self._notices:
+            self._notices.clear()
         with self._connection.cursor() as cursor:
             cursor.execute(cast("composing.SQL", sql), params)
-            results, tags = [self._result(cursor)], [cursor.statusmessage]
+            first, tags = self._result(cursor), [_tag(cursor)]
+            more: list[Result] = []
             while cursor.nextset():
-                results.append(self._result(cursor))
-                tags.append(cursor.statusmessage)
-        return replace(
-            results[0],
-            notices=tuple(self._notices),
-            more=tuple(results[1:]),
-            rolled_back="ROLLBACK" in tags and _has_lost_commit(sql, tags),
-        )
+                more.append(self._result(cursor))
+                tags.append(_tag(cursor))
+        lost = _ROLLED_BACK in tags and _has_lost_commit(sql, tags)
+        if not (self._notices or more or lost):
+            return first
+        return replace(first, notices=tuple(self._notices), more=tuple(more), rolled_back=lost)
 
-    @staticmethod
-    def _result(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Result:
+    def _result(self, cursor: psycopg.Cursor[tuple[Any, ...]]) -> Result:
         count = None if cursor.rowcount < 0 else cursor.rowcount
-        if cursor.description is None:
+        answer = cursor.pgresult
+        if answer is None or not (answer.nfields or cursor.description):
             return Result(row_count=count)
-        columns = tuple(column.name for column in cursor.description)
+        # Not `description`: it makes an object for each column, with its type.
+        encoding = self._connection.info.encoding
+        columns = tuple([(answer.fname(n) or b"").decode(encoding) for n in range(answer.nfields)])
         return Result(columns=columns, rows=tuple(cursor.fetchall()), row_count=count)
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
@@ -156,11 +167,7 @@ class _PgWire:
             return max(cursor.rowcount, 0)
 
     def in_transaction(self) -> bool:
-        return self._connection.info.transaction_status in (
-            pq.TransactionStatus.INTRANS,
-            pq.TransactionStatus.INERROR,
-            pq.TransactionStatus.ACTIVE,
-        )
+        return self._connection.pgconn.transaction_status in _IN_TRANSACTION
 
     def load(self, table: Table, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
         statement = composing.SQL("COPY {} ({}) FROM STDIN").format(
@@ -195,10 +202,19 @@ class _PgWire:
             self._connection.close()
 
 
-def _has_lost_commit(sql: str, tags: Sequence[str | None]) -> bool:
+_ROLLED_BACK = b"ROLLBACK"
+
+
+def _tag(cursor: psycopg.Cursor[tuple[Any, ...]]) -> bytes | None:
+    """Return the command tag: what the server says that it did."""
+    answer = cursor.pgresult
+    return None if answer is None else answer.command_status
+
+
+def _has_lost_commit(sql: str, tags: Sequence[bytes | None]) -> bool:
     """Return whether a COMMIT was answered by ROLLBACK: the command tag tells what it did."""
     pairs = zip(first_words(sql), tags, strict=False)
-    return any(word in COMMITS and tag == "ROLLBACK" for word, tag in pairs)
+    return any(word in COMMITS and tag == _ROLLED_BACK for word, tag in pairs)
 
 
 class _Postgresql:
