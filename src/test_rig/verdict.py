@@ -18,14 +18,21 @@ __all__ = [
     "AuditVerdict",
     "Cell",
     "Finding",
+    "HandlerResult",
+    "HandlerVisit",
     "LevelRow",
     "Occurrence",
+    "Remark",
+    "RemarkKind",
     "ResultSet",
     "ResultStatus",
+    "StatementRecord",
     "StepPhase",
     "StepRecord",
     "StepReport",
     "StepStatus",
+    "SuiteResult",
+    "SuiteVerdict",
     "TargetInfo",
     "TargetVerdict",
     "Transcript",
@@ -236,4 +243,112 @@ class AuditVerdict:
     """The whole audit."""
 
     targets: tuple[TargetVerdict, ...]
+    verdict: Verdict
+
+
+class RemarkKind(Enum):
+    """What is doubtful about a handler's word."""
+
+    #: A statement failed, the handler went on and said that all is well.
+    SWALLOWED = "swallowed an error"
+    #: It looked at nothing that could have been wrong.
+    UNCHECKED = "checked nothing"
+    #: A statement that this server does not have; that is no failure of the handler.
+    UNSUPPORTED = "not supported here"
+    #: What it left behind, and what else the machine had to say.
+    LEFT = "left behind"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """Something beside a verdict that its reader must know."""
+
+    kind: RemarkKind
+    text: str
+
+    @property
+    def is_doubt(self) -> bool:
+        """Whether it makes a passed verdict doubtful."""
+        return self.kind is not RemarkKind.UNSUPPORTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementRecord:
+    """One statement that a handler sent, and what came of it; never its parameters."""
+
+    session: str
+    #: The state that the machine was in.
+    state: str
+    sql: str
+    duration_s: float
+    #: Rows returned or affected, where the server told.
+    row_count: int | None = None
+    #: The failure's label: kind and code.
+    error: str | None = None
+    code: str | None = None
+    sqlstate: str | None = None
+    #: The server's message.
+    message: str | None = None
+    #: The statement's own name, where this server does not have it.
+    unsupported: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerVisit:
+    """One stay of the machine in a state."""
+
+    state: str
+    handler: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerResult:
+    """How one handler ended, and the evidence for it."""
+
+    handler: str
+    file: str
+    line: int
+    status: ResultStatus
+    #: Why, where it did not pass.
+    reason: str | None = None
+    remarks: tuple[Remark, ...] = ()
+    visits: tuple[HandlerVisit, ...] = ()
+    #: What the handler itself sent, without the machine's own way to the server.
+    statements: tuple[StatementRecord, ...] = ()
+    #: How many there were; only the first and last ones are kept of very many.
+    statement_count: int = 0
+    #: Python's traceback, with the operation, the attempt and the connection's address.
+    traceback: str | None = None
+    #: What it printed, the end of it if it is long.
+    output: str = ""
+    duration_s: float = 0.0
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it passed, and there is a reason not to rely on that."""
+        passed = self.status is ResultStatus.PASSED
+        return passed and any(remark.is_doubt for remark in self.remarks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteResult:
+    """The handlers of one run on one target."""
+
+    target: TargetInfo
+    #: In the order of files and definitions.
+    handlers: tuple[HandlerResult, ...]
+    #: Files that could not be loaded, each with its line.
+    problems: tuple[str, ...] = ()
+    #: Why the target could not be used.
+    error: str | None = None
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteVerdict:
+    """A whole run of handlers."""
+
+    targets: tuple[SuiteResult, ...]
     verdict: Verdict

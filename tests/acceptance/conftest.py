@@ -13,6 +13,9 @@ import pytest
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., subprocess.Popen[str]]
 
+#: Handlers for the rig, not tests for pytest.
+collect_ignore_glob = ["handlers/*"]
+
 _COMMAND = [sys.executable, "-m", "test_rig"]
 
 

@@ -38,6 +38,7 @@ VALUES: dict[tuple[str, str], st.SearchStrategy[Any]] = {
     ("logging", "show_sql"): FLAGS,
     ("logging", "show_output"): FLAGS,
     ("test", "rows"): COUNTS,
+    ("test", "transitions"): st.integers(1, 99),
     ("test", "timeout_secs"): LIMITS,
     ("test", "verbose"): FLAGS,
     ("test", "real_db"): FLAGS,

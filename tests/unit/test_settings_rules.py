@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 SOURCES = sorted((ROOT / "src" / "test_rig").rglob("*.py"))
 #: The only places that may ask the process's environment.
-READERS = {"settings", "cli"}
+READERS = {"settings", "cli", "suite"}
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def environment_reads(tree: ast.AST) -> Iterator[int]:
 
 
 def test_the_environment_is_read_in_one_place() -> None:
-    """Only settings (and the command line, for its own process) read the environment."""
+    """Only settings do, the command line for its own process, and who makes that of scripts."""
     found = [
         f"{path.relative_to(ROOT)}:{line}"
         for path in SOURCES

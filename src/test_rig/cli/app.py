@@ -7,7 +7,9 @@ import typer
 from test_rig.cli.audit import audit
 from test_rig.cli.config import app as config_app
 from test_rig.cli.connect import connect
+from test_rig.cli.new import app as new_app
 from test_rig.cli.report import report
+from test_rig.cli.run import run
 from test_rig.cli.scenario import app as scenario_app
 
 __all__ = ["app"]
@@ -41,5 +43,7 @@ def _root(
 app.command()(audit)
 app.command()(connect)
 app.command()(report)
+app.command()(run)
 app.add_typer(config_app, name="config")
+app.add_typer(new_app, name="new")
 app.add_typer(scenario_app, name="scenario")

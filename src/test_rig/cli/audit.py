@@ -56,11 +56,12 @@ def audit(
     could not be judged.
     """
     from test_rig.cli.door import Door
+    from test_rig.cli.outputs import check_folders, write_report
     from test_rig.cli.progress import AuditProgress
     from test_rig.rig import audit as run_audit
     from test_rig.settings import OptionValue
 
-    _check_folders(junit, html)
+    check_folders(junit, html)
     extra = {"audit.levels": OptionValue(level, "--level")} if level else {}
     with Door(common, urls or (), extra=extra) as door:
         with AuditProgress(door.console) as progress:
@@ -73,38 +74,15 @@ def audit(
                     listener=door.sql_listener,
                 )
             )
-        _write(run, junit, html)
+        write_report(run.report, junit, html)
         _print(run, as_json)
     raise typer.Exit(_CODES[run.verdict.verdict.value])
 
 
-def _check_folders(*files: Path | None) -> None:
-    """Refuse a file that could not be written before anything is done."""
-    from test_rig.errors import UsageError
-
-    for file in files:
-        if file is not None and not file.absolute().parent.is_dir():
-            raise UsageError("its folder does not exist", where=str(file))
-
-
-def _write(run: AuditRun, junit: Path | None, html: Path | None) -> None:
-    from test_rig.report import render_html, render_junit
-
-    if junit is not None:
-        junit.write_text(render_junit(run.report), encoding="utf-8")
-    if html is not None:
-        html.write_text(render_html(run.report), encoding="utf-8")
-
-
 def _print(run: AuditRun, as_json: bool) -> None:
+    from test_rig.cli.outputs import near
     from test_rig.cli.report import as_text
     from test_rig.report import render_json
 
-    text = render_json(run.report) if as_json else as_text(run.report, page=_near(run.html))
+    text = render_json(run.report) if as_json else as_text(run.report, page=near(run.html))
     typer.echo(text.rstrip())
-
-
-def _near(path: Path) -> Path:
-    """Return the path as short as it can be from here."""
-    here, absolute = Path.cwd(), path.absolute()
-    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute

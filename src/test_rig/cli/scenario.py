@@ -100,13 +100,13 @@ def run(
     """
     from test_rig.cli.door import Door
 
-    player = _player(what, replay=replay, max_permutations=max_permutations)
+    worker = _worker(what, replay=replay, max_permutations=max_permutations)
     with Door(common, [url] if url else []) as door:
         codes: list[int] = []
         data: list[dict[str, Any]] = []
 
         def work(targets: Sequence[Any]) -> None:
-            for text, result, code in _results(door, targets, level or [], player):
+            for text, result, code in _results(door, targets, level or [], worker):
                 codes.append(code)
                 data.extend([result] if result else [])
                 if not as_json:
@@ -118,11 +118,11 @@ def run(
     raise typer.Exit(max(codes, default=0))
 
 
-_Player = Callable[["OpenTarget", "list[LevelSpec]", "Limits"], Iterator[_Result]]
+_Worker = Callable[["OpenTarget", "list[LevelSpec]", "Limits"], Iterator[_Result]]
 
 
 def _results(
-    door: Door, targets: Sequence[Any], levels: Sequence[str], player: _Player
+    door: Door, targets: Sequence[Any], levels: Sequence[str], worker: _Worker
 ) -> Iterator[_Result]:
     """Play on each target, or on the embedded ones where none is named."""
     from test_rig.rig import EMBEDDED_URLS, target_of
@@ -135,24 +135,24 @@ def _results(
             info = target.info
             name = f"{info.product} {info.version}, {info.url}"
             door.console.print(name, highlight=False, markup=False, soft_wrap=True)
-            yield from player(target, chosen, limits)
+            yield from worker(target, chosen, limits)
 
 
-def _player(what: str, *, replay: bool, max_permutations: int | None) -> _Player:
+def _worker(what: str, *, replay: bool, max_permutations: int | None) -> _Worker:
     """Return what plays the thing that was named, read already: its errors come first."""
     suffix = Path(what).suffix.lower()
     if suffix == ".spec":
-        return _spec_player(what, replay=replay, max_permutations=max_permutations)
+        return _spec_worker(what, replay=replay, max_permutations=max_permutations)
     if max_permutations is not None:
         from test_rig.errors import UsageError
 
         raise UsageError("--max-permutations is for .spec files", where=what)
     if suffix == ".toml":
-        return _own_player(what, replay=replay)
-    return _built_in_player(what, replay=replay)
+        return _own_worker(what, replay=replay)
+    return _built_in_worker(what, replay=replay)
 
 
-def _built_in_player(what: str, *, replay: bool) -> _Player:
+def _built_in_worker(what: str, *, replay: bool) -> _Worker:
     from test_rig.isolation import forbids
     from test_rig.scenario import find_scenario, run_scenario
     from test_rig.verdict import Occurrence
@@ -175,7 +175,7 @@ def _built_in_player(what: str, *, replay: bool) -> _Player:
     return play
 
 
-def _own_player(what: str, *, replay: bool) -> _Player:
+def _own_worker(what: str, *, replay: bool) -> _Worker:
     from test_rig.scenario import read_scenario, run_own
     from test_rig.verdict import ResultStatus
 
@@ -197,7 +197,7 @@ def _own_player(what: str, *, replay: bool) -> _Player:
     return play
 
 
-def _spec_player(what: str, *, replay: bool, max_permutations: int | None) -> _Player:
+def _spec_worker(what: str, *, replay: bool, max_permutations: int | None) -> _Worker:
     from test_rig.scenario import isolationtester_text, read_spec, run_spec
 
     spec = read_spec(what)

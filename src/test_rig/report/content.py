@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from test_rig.runs import RunFolder, RunRecord
-from test_rig.verdict import AuditVerdict, Verdict
+from test_rig.verdict import AuditVerdict, SuiteVerdict, Verdict
 
 __all__ = ["Report"]
 
@@ -20,6 +20,8 @@ class Report:
     audit: AuditVerdict
     #: The run folder.
     path: Path
+    #: The results of handlers, where it is a run of handlers.
+    suite: SuiteVerdict | None = None
 
     @staticmethod
     def of(folder: RunFolder) -> Report:
@@ -29,4 +31,5 @@ class Report:
             RunFolderError: The folder cannot be read.
         """
         audit = folder.audit() or AuditVerdict(targets=(), verdict=Verdict.UNKNOWN)
-        return Report(record=folder.record(), audit=audit, path=folder.path)
+        record = folder.record()
+        return Report(record=record, audit=audit, path=folder.path, suite=folder.suite())

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from test_rig.report.content import Report
 from test_rig.report.page import Script, page_of
 from test_rig.report.shown import shown
+from test_rig.report.suite_page import suite_page_of
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -27,11 +28,13 @@ __all__ = ["render_html"]
 
 def render_html(report: Report) -> str:
     """Return the report as the text of one HTML file, to be written in UTF-8."""
-    return _template().render(page=page_of(report))
+    if report.suite is not None:
+        return _template("suite.html.j2").render(page=suite_page_of(report))
+    return _template("page.html.j2").render(page=page_of(report))
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -54,4 +57,4 @@ def _template() -> Template:
     # The one text that is not escaped is our own file.
     environment.globals["style"] = Markup(style)  # noqa: S704 - see above
     environment.globals["style_hash"] = f"sha256-{digest}"
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)

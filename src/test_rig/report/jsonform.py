@@ -10,14 +10,15 @@ __all__ = ["render_json"]
 
 
 def render_json(report: Report) -> str:
-    """Return the report as one JSON object: headline, run, audit and the folder's path.
+    """Return the report as one JSON object: headline, run, results and the folder's path.
 
-    Nothing is cut or spelled out here: texts are those that the database gave.
+    The results are `audit`, or `suite` of a run of handlers. Nothing is cut or spelled out here:
+    texts are those that the database gave.
     """
     value = {
         "headline": headline(report),
         "run": report.record,
-        "audit": report.audit,
+        **({"audit": report.audit} if report.suite is None else {"suite": report.suite}),
         "folder": str(report.path),
     }
     return encode_json(value, pretty=True).decode()

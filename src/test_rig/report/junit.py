@@ -15,6 +15,7 @@ from test_rig.report.content import Report
 from test_rig.report.replay import replay_script
 from test_rig.report.shown import shown
 from test_rig.report.standing import Judged, Standing, judged_cells
+from test_rig.report.suite_junit import suite_of
 from test_rig.report.words import observed_words, product_name, witness_title
 from test_rig.runs import RunStatus
 from test_rig.verdict import LevelRow, TargetVerdict
@@ -32,7 +33,13 @@ def render_junit(report: Report) -> str:
     xml = JUnitXml(f"test-rig {report.record.command}")
     for target in report.audit.targets:
         xml.add_testsuite(_suite(report, target))
-    if report.record.status is not RunStatus.FINISHED or not report.audit.targets:
+    for each in () if report.suite is None else report.suite.targets:
+        suite = suite_of(each)
+        suite.timestamp = report.record.started.isoformat()
+        _add_properties(suite, report)
+        xml.add_testsuite(suite)
+    has_results = bool(report.audit.targets) or report.suite is not None
+    if report.record.status is not RunStatus.FINISHED or not has_results:
         xml.add_testsuite(_run_suite(report))
     # junitparser has types, but not on these two.
     xml.update_statistics()  # type: ignore[no-untyped-call]

@@ -30,7 +30,7 @@ from test_rig.report.words import (
 from test_rig.runs import encode_json
 from test_rig.verdict import LevelRow, StepRecord, StepStatus, TargetVerdict
 
-__all__ = ["Page", "Script", "page_of"]
+__all__ = ["Page", "Script", "facts_of", "moment_told", "page_of"]
 
 #: The word by which a style sheet knows a standing.
 CLASSES = {
@@ -160,14 +160,14 @@ def page_of(report: Report) -> Page:
         status=record.status.value,
         run_id=record.id,
         command=record.command,
-        started=_moment(record.started),
-        finished="" if record.finished is None else _moment(record.finished),
+        started=moment_told(record.started),
+        finished="" if record.finished is None else moment_told(record.finished),
         took=took,
         targets=tuple(_target(t, number) for number, t in enumerate(report.audit.targets, 1)),
         doubts=doubts(report),
         anomalies=tuple(Anomaly),
         levels=tuple((level, _forbids(level)) for level in Level if level is not Level.NONE),
-        facts=tuple(_facts(report)),
+        facts=tuple(facts_of(report)),
     )
 
 
@@ -276,13 +276,14 @@ def _forbids(level: Level) -> str:
     return listed(anomaly.info.label for anomaly in forbidden)
 
 
-def _facts(report: Report) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+def facts_of(report: Report) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+    """Yield what there is to know of the run itself: headings with names and values."""
     record = report.record
     run = [
         ("id", record.id),
         ("command", " ".join(record.argv) or record.command),
-        ("started", _moment(record.started)),
-        ("finished", "-" if record.finished is None else _moment(record.finished)),
+        ("started", moment_told(record.started)),
+        ("finished", "-" if record.finished is None else moment_told(record.finished)),
         ("status", record.status.value),
         ("seed", "none" if record.seed is None else str(record.seed)),
         ("folder", str(report.path)),
@@ -302,5 +303,6 @@ def _flat(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{key}", value if isinstance(value, str) else encode_json(value).decode()
 
 
-def _moment(at: datetime) -> str:
+def moment_told(at: datetime) -> str:
+    """Return a moment as people read it."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"

@@ -15,6 +15,7 @@ from test_rig.report.content import Report
 from test_rig.report.diagram import draw
 from test_rig.report.shown import shown
 from test_rig.report.standing import Standing, judged_cells
+from test_rig.report.suite_text import suite_parts
 from test_rig.report.telling import Witness, most_telling
 from test_rig.report.textlanes import lanes
 from test_rig.report.textmatrix import ASCII, NAME_WIDTH_MOST, STYLES, UNICODE, Symbols, matrix
@@ -89,7 +90,10 @@ def _parts(
 ) -> Iterator[RenderableType]:
     from rich.text import Text
 
-    yield Text(headline(report), style=f"bold {_VERDICT_STYLES[report.audit.verdict]}")
+    verdict = report.audit.verdict if report.suite is None else report.suite.verdict
+    yield Text(headline(report), style=f"bold {_VERDICT_STYLES[verdict]}")
+    if report.suite is not None:
+        yield from suite_parts(report.suite, width=width)
     if any(target.levels for target in report.audit.targets):
         yield ""
         yield from matrix(report, width, symbols)

@@ -23,7 +23,7 @@ from test_rig.runs.record import FORMAT, RunRecord, RunResults, RunStatus
 from test_rig.runs.versions import versions
 from test_rig.runs.writer import RunWriter, cannot_write
 from test_rig.telemetry import Measurement
-from test_rig.verdict import AuditVerdict
+from test_rig.verdict import AuditVerdict, SuiteVerdict
 
 __all__ = ["RunFolder"]
 
@@ -126,11 +126,22 @@ class RunFolder:
         Raises:
             RunFolderError: `results.json` is there and cannot be read.
         """
+        return self._results().audit
+
+    def suite(self) -> SuiteVerdict | None:
+        """Return the results of handlers, as far as they came; None where there are none.
+
+        Raises:
+            RunFolderError: `results.json` is there and cannot be read.
+        """
+        return self._results().suite
+
+    def _results(self) -> RunResults:
         if not (self.path / "results.json").exists():
-            return None
+            return RunResults()
         results = self._read("results.json", RunResults)
         self._check_format(results.format)
-        return results.audit
+        return results
 
     def history(self) -> Iterator[tuple[Origin, Op]]:
         """Yield every operation that reached the disk, and what it belongs to."""

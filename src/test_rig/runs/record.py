@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
-from test_rig.verdict import AuditVerdict, Verdict
+from test_rig.verdict import AuditVerdict, SuiteVerdict, Verdict
 
 __all__ = ["FORMAT", "RunRecord", "RunResults", "RunStatus"]
 
@@ -58,4 +58,5 @@ class RunResults:
     """The content of `results.json`."""
 
     audit: AuditVerdict | None = None
+    suite: SuiteVerdict | None = None
     format: int = field(default=FORMAT)

@@ -27,7 +27,7 @@ from test_rig.runs.lock import lock
 from test_rig.runs.record import RunRecord, RunResults, RunStatus
 from test_rig.runs.steps import operations
 from test_rig.telemetry import Alert, Measurement
-from test_rig.verdict import AuditVerdict, Transcript, Verdict
+from test_rig.verdict import AuditVerdict, SuiteVerdict, Transcript, Verdict
 
 __all__ = ["RunWriter", "cannot_write"]
 
@@ -96,10 +96,12 @@ class RunWriter:
                 self._append_op(origin, op)
             self._history.flush()
 
-    def write_results(self, audit: AuditVerdict) -> None:
+    def write_results(
+        self, audit: AuditVerdict | None = None, *, suite: SuiteVerdict | None = None
+    ) -> None:
         """Replace the results by those that there are now."""
         with self._writing():
-            results = RunResults(audit=audit)
+            results = RunResults(audit=audit, suite=suite)
             replace_file(self.path / "results.json", encode_json(results))
 
     def finish(

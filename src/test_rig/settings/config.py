@@ -26,8 +26,10 @@ from test_rig.settings.origin import Layer, Origin, Source
 from test_rig.settings.tables import (
     AuditSettings,
     DatabaseSettings,
+    HandlersSettings,
     LoggingSettings,
     RunsSettings,
+    SuitesSettings,
     TestSettings,
 )
 
@@ -79,6 +81,8 @@ class AppConfig(BaseModel):
     test: TestSettings = Field(default_factory=TestSettings)
     runs: RunsSettings = Field(default_factory=RunsSettings)
     audit: AuditSettings = Field(default_factory=AuditSettings)
+    handlers: HandlersSettings = Field(default_factory=HandlersSettings)
+    suites: SuitesSettings = Field(default_factory=SuitesSettings)
 
     _layers: tuple[Layer, ...] = PrivateAttr(default=())
     _origins: Mapping[tuple[str, str], Origin] = PrivateAttr(default_factory=dict)

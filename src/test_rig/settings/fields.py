@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from test_rig.settings.extension import extension_options
 from test_rig.settings.merge import Check
 from test_rig.settings.names import Vocabulary
-from test_rig.settings.tables import TABLES, Table
+from test_rig.settings.tables import FREE_TABLES, TABLES, Table
 
 __all__ = ["checks", "models", "vocabulary"]
 
@@ -23,7 +23,7 @@ def vocabulary() -> Vocabulary:
     }
     for option in extension_options():
         tables.setdefault(option.table, set()).add(option.key)
-    return Vocabulary({table: frozenset(keys) for table, keys in tables.items()})
+    return Vocabulary({table: frozenset(keys) for table, keys in tables.items()}, FREE_TABLES)
 
 
 def checks() -> dict[tuple[str, str], Check]:

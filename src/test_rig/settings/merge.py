@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from test_rig.errors import Problem, SettingsError
-from test_rig.resilience import MASK, without_passwords
+from test_rig.resilience import MASK, is_secret_name, without_passwords
 from test_rig.settings.address import split_hosts
 from test_rig.settings.origin import Entry, Layer, Origin
 
@@ -49,7 +49,8 @@ def merge(layers: Sequence[Layer], checks: Mapping[tuple[str, str], Check]) -> M
     for entry in (entry for layer in split for entry in layer.entries):
         slot = (entry.table, entry.key)
         try:
-            checked = checks[slot](entry.value)
+            # A table with any keys has no checks.
+            checked = checks[slot](entry.value) if slot in checks else entry.value
         except ValueError as exc:
             problems.append(_problem(entry, str(exc)))
         else:
@@ -84,6 +85,17 @@ def shown(key: str, value: Any) -> Any:
     plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
     if key == "url" and isinstance(plain, str):
         return without_passwords(plain)
-    if key in SECRET_KEYS or plain is not value:
+    is_secret = isinstance(plain, str) and is_secret_name(key)
+    if key in SECRET_KEYS or plain is not value or is_secret:
         return MASK
-    return list(plain) if isinstance(plain, tuple) else plain
+    return list(plain) if isinstance(plain, tuple) else _without_secrets(plain)
+
+
+def _without_secrets(value: Any) -> Any:
+    """Return a value of a table with any keys as it may be printed."""
+    if isinstance(value, dict):
+        return {
+            key: MASK if is_secret_name(str(key)) else _without_secrets(inner)
+            for key, inner in value.items()
+        }
+    return without_passwords(value) if isinstance(value, str) else value

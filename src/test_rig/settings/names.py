@@ -16,10 +16,12 @@ class Vocabulary:
     """The tables with their keys: the rig's own and those of the extensions."""
 
     tables: Mapping[str, frozenset[str]]
+    #: Tables that have any key.
+    free: frozenset[str] = frozenset()
 
     def has(self, table: str, key: str) -> bool:
         """Return whether there is such a key."""
-        return key in self.tables.get(table, ())
+        return table in self.free or key in self.tables.get(table, ())
 
     def variables(self) -> dict[str, tuple[str, str]]:
         """Return the environment variable of every key."""
@@ -44,7 +46,7 @@ class Vocabulary:
             return Problem(where=shown, what=what, todo=self._meant(table, key))
         if key is None:
             return Problem(where=shown, what="a table, not a value", todo=f"write [{table}]")
-        if key and key not in self.tables[table]:
+        if key and not self.has(table, key):
             return Problem(where=shown, what="unknown key", todo=self._meant(table, key))
         return None
 

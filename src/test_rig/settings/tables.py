@@ -14,11 +14,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 __all__ = [
+    "FREE_TABLES",
     "TABLES",
     "AuditSettings",
     "DatabaseSettings",
+    "HandlersSettings",
     "LoggingSettings",
     "RunsSettings",
+    "SuitesSettings",
     "Table",
     "TestSettings",
 ]
@@ -126,9 +129,16 @@ class TestSettings(Table):
 
     rows: RowCount = Field(default=10, description="How many rows of test data handlers make.")
     timeout_secs: PositiveSeconds = Field(
-        default=60.0, description="How long a run of the state machine may take, in seconds."
+        default=60.0,
+        description="How long a run of the state machine, or one handler, may take, in seconds.",
     )
-    verbose: bool = Field(default=False, description="Tell more, as -v does: log level debug.")
+    transitions: Count = Field(
+        default=10_000, description="How often one handler may answer before its run is ended."
+    )
+    verbose: bool = Field(
+        default=False,
+        description="Tell more, as -v does: log level debug, whole tracebacks.",
+    )
     real_db: bool = Field(
         default=True,
         description="Whether tests talk to a real database; no takes the in-memory stand-in.",
@@ -160,6 +170,17 @@ class AuditSettings(Table):
     )
 
 
+class HandlersSettings(Table):
+    """What constructors of handlers get by name: any key; [handlers.NAME] is for one class."""
+
+
+class SuitesSettings(Table):
+    """Files and folders of handlers by the name of a suite: any key, one path or a list."""
+
+
+#: Tables with any keys, which nothing but the files and code can give.
+FREE_TABLES = frozenset({"handlers", "suites"})
+
 #: Every table, in the order in which it is shown.
 TABLES: dict[str, type[Table]] = {
     "database": DatabaseSettings,
@@ -167,4 +188,6 @@ TABLES: dict[str, type[Table]] = {
     "test": TestSettings,
     "runs": RunsSettings,
     "audit": AuditSettings,
+    "handlers": HandlersSettings,
+    "suites": SuitesSettings,
 }

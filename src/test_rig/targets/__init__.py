@@ -7,6 +7,8 @@ private namespace to work in. One dialect file per database says what differs.
 from test_rig.targets.connection import ConnectionConfig
 from test_rig.targets.dialect import LevelSpec, Result
 from test_rig.targets.door import SqlEvent, SqlListener
+from test_rig.targets.foreign import foreign_to
+from test_rig.targets.opened import observe_sessions
 from test_rig.targets.pool import ConnectionPool, PoolConfig
 from test_rig.targets.row import Row
 from test_rig.targets.scratch import Observer, Scratch
@@ -29,5 +31,10 @@ __all__ = [
     "SqlListener",
     "Target",
     "TargetUrl",
+<<<<<<< HEAD
     "first_words",
+=======
+    "foreign_to",
+    "observe_sessions",
+>>>>>>> 0b328e2 (suite: handlers of files run as tests, each with its verdict and evidence)
 ]

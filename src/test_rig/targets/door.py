@@ -51,6 +51,10 @@ class SqlEvent:
     #: The failure's label, where there was one.
     error: str | None = None
     row_count: int | None = None
+    #: What the failure's codes say, where there was one.
+    failure: Failure | None = None
+    #: Warnings and notices that came with the answer.
+    notices: tuple[str, ...] = ()
 
 
 SqlListener = Callable[[SqlEvent], None]
@@ -79,7 +83,8 @@ class Door:
         listener: SqlListener | None,
     ) -> None:
         self._name, self._wire, self._family, self._address = name, wire, family, address
-        self._timeout_s, self._listener = timeout_s, listener
+        self._timeout_s = timeout_s
+        self._listeners = () if listener is None else (listener,)
         # Guards the two below: a session may be closed while another thread's statement runs.
         self._lock = threading.Lock()
         self._why_closed: str | None = None
@@ -125,16 +130,19 @@ class Door:
             turn.release()
             fired = WATCHDOG.disarm(watch)
             self._leave("a statement outlived its deadline" if fired else None)
-        if not fired and error is None and self._listener is None:
+        if not fired and error is None and not self._listeners:
             return result
         sent = _Sent(sql=sql, seconds=seconds, had_transaction=had_transaction)
         if fired:
             raise self._too_late(sent, limit_s, error) from error
         if error is not None:
             raise self._failed(sent, error) from error
-        count = result.row_count if isinstance(result, Result) else None
-        self._tell(sent, Outcome.OK, row_count=count)
+        self._tell(sent, Outcome.OK, result=result)
         return result
+
+    def listen(self, listener: SqlListener) -> None:
+        """Tell somebody else, too, of every call from now on."""
+        self._listeners = (*self._listeners, listener)
 
     def close(self, reason: str) -> None:
         """Close for good, for a reason that later errors will tell. From any thread."""
@@ -179,7 +187,7 @@ class Door:
         outcome = self._outcome(sent, failure)
         if failure.ends_session:
             self.close(f"its connection was lost ({failure.label()})")
-        self._tell(sent, outcome, error=failure.label())
+        self._tell(sent, outcome, failure=failure)
         return StatementFailed(
             failure.message or failure.label(),
             failure=failure,
@@ -194,7 +202,7 @@ class Door:
         if answer is not None and answer.kind in (FailureKind.CANCELLED, FailureKind.TIMEOUT):
             failure = replace(failure, outcome=answer.outcome)  # the server's own word of the end
         outcome = self._outcome(sent, failure)
-        self._tell(sent, outcome, error=failure.label())
+        self._tell(sent, outcome, failure=failure)
         return DeadlineExceeded(
             f"no answer within {limit_s:g} s: the statement was cancelled and the session closed",
             failure=failure,
@@ -214,20 +222,22 @@ class Door:
         sent: _Sent,
         outcome: Outcome,
         *,
-        error: str | None = None,
-        row_count: int | None = None,
+        result: object = None,
+        failure: Failure | None = None,
     ) -> None:
-        if self._listener is not None:
-            self._listener(
-                SqlEvent(
-                    session=self._name,
-                    sql=sent.sql,
-                    duration_s=sent.seconds,
-                    outcome=outcome,
-                    error=error,
-                    row_count=row_count,
-                )
-            )
+        answer = result if isinstance(result, Result) else None
+        event = SqlEvent(
+            session=self._name,
+            sql=sent.sql,
+            duration_s=sent.seconds,
+            outcome=outcome,
+            error=None if failure is None else failure.label(),
+            row_count=None if answer is None else answer.row_count,
+            failure=failure,
+            notices=() if answer is None else answer.notices,
+        )
+        for listener in self._listeners:
+            listener(event)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,11 @@ class Scratch:
         """The target's dialect."""
         return self.target.dialect
 
+    @property
+    def url(self) -> TargetUrl:
+        """The address that leads into it, for other processes."""
+        return self._place
+
     def connect(self, name: str, *, level: LevelSpec | None = None) -> Session:
         """Open a session inside the namespace, fit for scenarios: it fails or waits visibly."""
         place = self._place

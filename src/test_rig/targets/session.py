@@ -78,6 +78,12 @@ class Session:
             listener=listener,
         )
         self._last = Result()
+        #: Given every list of rows that `execute_query` returns, and returns it in its place.
+        self.hand_over: Callable[[list[Row]], list[Row]] | None = None
+
+    def listen(self, listener: SqlListener) -> None:
+        """Tell somebody else, too, of every statement once it has ended."""
+        self._door.listen(listener)
 
     # What it is
 
@@ -174,7 +180,8 @@ class Session:
     ) -> list[Row]:
         """Send one SQL text and return its rows; `[]` where it gives none."""
         result = self.execute(sql, params, deadline_s=deadline_s)
-        return [Row(result.columns, row) for row in result.rows]
+        rows = [Row(result.columns, row) for row in result.rows]
+        return rows if self.hand_over is None else self.hand_over(rows)
 
     def query_drop(self, sql: str, params: Params = None) -> None:
         """Send one SQL text and drop what it gives."""

@@ -20,6 +20,7 @@ from test_rig.resilience import MASK
 from test_rig.targets.dialect import Dialect, LevelSpec, Wire
 from test_rig.targets.door import SqlListener, read_failure
 from test_rig.targets.embedded import Embedded
+from test_rig.targets.opened import tell_of
 from test_rig.targets.scratch import Observer, Scratch
 from test_rig.targets.session import Session, find_level
 from test_rig.targets.url import TargetUrl
@@ -185,6 +186,7 @@ class Target:
         except TargetError as error:
             session.close()
             raise self._connect_failed(error) from error
+        tell_of(session)
         return session
 
     def _session(

@@ -1,0 +1,20 @@
+"""The one assembler: settings, targets, scenarios, handlers, run folder and report put together.
+
+Everything below gets its collaborators as arguments; this is where they come from.
+"""
+
+from test_rig.rig.audits import AuditRun, audit
+from test_rig.rig.handlers import HandlerOptions, SuiteRun, run_handlers
+from test_rig.rig.places import EMBEDDED_URLS, STAND_IN_URL, target_of, target_urls
+
+__all__ = [
+    "EMBEDDED_URLS",
+    "STAND_IN_URL",
+    "AuditRun",
+    "HandlerOptions",
+    "SuiteRun",
+    "audit",
+    "run_handlers",
+    "target_of",
+    "target_urls",
+]

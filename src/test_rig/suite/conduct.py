@@ -1,0 +1,286 @@
+"""The conductor: gives files to workers, watches over them, and keeps what they tell.
+
+Theory of operation. One thread for each of the files that are run at the same time; each has one
+worker at a time. A handler has the limit that its worker enforces; the conductor's own is a little
+later, and ends the worker's whole process group. Then the sessions of which the worker told are
+ended on the server, since a server that is busy for a client does not notice that it is gone.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from test_rig.errors import RigError, TargetError
+from test_rig.suite.child import Child, Ended
+from test_rig.suite.order import Message, Order
+from test_rig.targets import Target
+from test_rig.telemetry import Emit
+from test_rig.verdict import HandlerResult, Remark, RemarkKind, ResultStatus
+
+__all__ = ["FileDone", "FileTask", "HandlerBegan", "HandlerDone", "SuiteEvent", "conduct"]
+
+#: How much later than the worker's own limits the conductor's are.
+SLACK_S = 15.0
+_EXIT_NOTE = "its exit did not run; its sessions were ended on the server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileTask:
+    """One file, or one module, to play."""
+
+    source: str
+    folder: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerBegan:
+    """A handler began."""
+
+    source: str
+    handler: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerDone:
+    """A handler has ended."""
+
+    source: str
+    result: HandlerResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDone:
+    """A file was run to its end."""
+
+    source: str
+    results: tuple[HandlerResult, ...]
+    problems: tuple[str, ...]
+
+
+SuiteEvent = HandlerBegan | HandlerDone | FileDone
+
+
+def conduct(
+    tasks: Sequence[FileTask],
+    order: Order,
+    target: Target,
+    *,
+    jobs: int = 1,
+    in_scratch: bool = False,
+    on_event: Callable[[SuiteEvent], None],
+    on_output: Callable[[str], None],
+    emit: Emit,
+) -> list[FileDone]:
+    """Run files, and return what came of each, in their order.
+
+    Args:
+        tasks: The files.
+        order: What is the same for all.
+        target: The database.
+        jobs: How many are run at the same time.
+        in_scratch: Give each file a private place on the target, removed afterwards.
+        on_event: Told of what happens, from several threads, one at a time.
+        on_output: Given what handlers print, as they print it.
+        emit: Gets what handlers measure.
+
+    Raises:
+        TargetError: The target could not be used.
+    """
+    conductor = _Conductor(order, target, in_scratch, _one_at_a_time(on_event), on_output, emit)
+    return conductor.run_all(tasks, jobs)
+
+
+def _one_at_a_time(on_event: Callable[[SuiteEvent], None]) -> Callable[[SuiteEvent], None]:
+    guard = threading.Lock()
+
+    def tell(event: SuiteEvent) -> None:
+        with guard:
+            on_event(event)
+
+    return tell
+
+
+class _Conductor:
+    """Runs the files of one run."""
+
+    def __init__(
+        self,
+        order: Order,
+        target: Target,
+        in_scratch: bool,
+        on_event: Callable[[SuiteEvent], None],
+        *rest: Callable[..., None],
+    ) -> None:
+        self._order, self._target, self._in_scratch = order, target, in_scratch
+        self._on_event = on_event
+        self._on_output, self._emit = rest
+        self._stop = threading.Event()
+        self._children: set[Child] = set()
+        self._guard = threading.Lock()
+
+    def run_all(self, tasks: Sequence[FileTask], jobs: int) -> list[FileDone]:
+        waiting: queue.SimpleQueue[tuple[int, FileTask]] = queue.SimpleQueue()
+        for numbered in enumerate(tasks):
+            waiting.put(numbered)
+        done: dict[int, FileDone] = {}
+        errors: list[BaseException] = []
+
+        def work() -> None:
+            while not self._stop.is_set():
+                try:
+                    number, task = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    done[number] = self._run_file(task)
+                except BaseException as error:  # noqa: BLE001 - thread top: raised below
+                    errors.append(error)
+                    self._stop.set()
+
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(jobs, len(tasks)))]
+        for thread in threads:
+            thread.start()
+        try:
+            while any(thread.is_alive() for thread in threads):
+                for thread in threads:
+                    thread.join(0.2)
+        except BaseException:
+            self._end_all(threads)
+            raise
+        if errors:
+            raise errors[0]
+        return [done[number] for number in sorted(done)]
+
+    def _end_all(self, threads: Sequence[threading.Thread]) -> None:
+        """End every worker, and let the threads remove what they made."""
+        self._stop.set()
+        with self._guard:
+            for child in self._children:
+                child.kill()
+        for thread in threads:
+            thread.join(30)
+
+    def _run_file(self, task: FileTask) -> FileDone:
+        with ExitStack() as stack:
+            order = replace(
+                self._order,
+                source=task.source,
+                folder=None if task.folder is None else str(task.folder),
+            )
+            if self._in_scratch:
+                scratch = stack.enter_context(self._target.scratch())
+                order = replace(order, target=scratch.url)
+            results: list[HandlerResult] = []
+            problems = self._work(order, results)
+        event = FileDone(source=task.source, results=tuple(results), problems=problems)
+        self._on_event(event)
+        return event
+
+    def _work(self, order: Order, results: list[HandlerResult]) -> tuple[str, ...]:
+        """Run a file with as many workers as it takes; return what is wrong with it."""
+        while not self._stop.is_set():
+            with Child(replace(order, skip=len(results)), self._on_output) as child:
+                with self._guard:
+                    self._children.add(child)
+                try:
+                    turn = _Turn(self, order, child)
+                    problems = turn.listen(results)
+                finally:
+                    with self._guard:
+                        self._children.discard(child)
+            if turn.is_over:
+                return problems
+        return ()
+
+    def began(self, source: str, handler: str) -> None:
+        self._on_event(HandlerBegan(source=source, handler=handler))
+
+    def ended(self, source: str, result: HandlerResult, message: Message) -> None:
+        for measurement in message.measurements:
+            self._emit(measurement)
+        self._on_event(HandlerDone(source=source, result=result))
+
+    def end_sessions(self, numbers: Sequence[int]) -> None:
+        """End sessions of a worker that is gone, as far as they are still there."""
+        statements = [self._target.dialect.kill_statement(number) for number in numbers]
+        if not any(statements):
+            return
+        with suppress(TargetError), self._target.connect("cleanup") as session:
+            for statement in statements:
+                with suppress(RigError):
+                    session.execute(statement or "")
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._stop.is_set()
+
+
+class _Turn:
+    """What one worker tells, until it ends, or is ended."""
+
+    def __init__(self, conductor: _Conductor, order: Order, child: Child) -> None:
+        self._conductor, self._order, self._child = conductor, order, child
+        self._running: Message | None = None
+        self._sessions: list[int] = []
+        #: Whether the file is run to its end.
+        self.is_over = False
+
+    def listen(self, results: list[HandlerResult]) -> tuple[str, ...]:
+        problems: tuple[str, ...] = ()
+        limit_s = self._order.limits.handler_s + SLACK_S
+        chosen: int | None = None
+        while True:
+            message = self._child.next_message(limit_s)
+            if isinstance(message, Ended):
+                return problems + self._gone(message, results, chosen)
+            if message.problems is not None:
+                problems, chosen = message.problems, len(message.chosen)
+            elif message.began is not None:
+                self._running, self._sessions = message, []
+                limit_s = message.limit_s + self._order.limits.exit_s + SLACK_S
+                self._conductor.began(self._order.source, message.began)
+            elif message.session is not None:
+                self._sessions.append(message.session)
+            elif message.done is not None:
+                result = replace(message.done, output=self._child.output())
+                self._running = None
+                results.append(result)
+                self._conductor.ended(self._order.source, result, message)
+                if message.is_spoilt:
+                    self._child.kill()
+                    self._conductor.end_sessions(self._sessions)
+
+    def _gone(
+        self, end: Ended, results: list[HandlerResult], chosen: int | None
+    ) -> tuple[str, ...]:
+        """Account for a worker that told no more; return what is wrong with its file."""
+        running = self._running
+        if running is None:
+            self.is_over = chosen is None or len(results) >= chosen
+            if chosen is not None or self._conductor.is_stopped:
+                return ()
+            return (f"{self._order.source}: while it was loaded, {end.told}",)
+        self._conductor.end_sessions(self._sessions)
+        if self._conductor.is_stopped:
+            self.is_over = True
+            return ()
+        told = f"{running.began}: {end.told}"
+        result = HandlerResult(
+            handler=str(running.began),
+            file=self._order.source,
+            line=running.line,
+            status=ResultStatus.TIMED_OUT if end.is_late else ResultStatus.ERROR,
+            reason=told,
+            remarks=(Remark(kind=RemarkKind.LEFT, text=_EXIT_NOTE),),
+            output=self._child.output(),
+            duration_s=end.after_s,
+        )
+        results.append(result)
+        self._conductor.ended(self._order.source, result, running)
+        self.is_over = chosen is not None and len(results) >= chosen
+        return ()

@@ -1,0 +1,184 @@
+"""What a handler did to the database: every statement, and whether it looked at the answers."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, SupportsIndex
+
+from test_rig.machine import State
+from test_rig.resilience import MASK, without_passwords
+from test_rig.targets import Row, Session, SqlEvent, foreign_to
+from test_rig.verdict import StatementRecord
+
+__all__ = ["Evidence", "Recorder"]
+
+#: So many statements are kept from the beginning of a handler, and as many from its end.
+KEPT = 500
+#: Longer texts and messages are cut.
+LONGEST_SQL = 4000
+_SECRET = re.compile(
+    r"((?:IDENTIFIED\s+(?:WITH\s+\S+\s+)?BY|PASSWORD)\s*(?:=|\()?\s*)('(?:[^']|'')*'|\"[^\"]*\")",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was seen of one handler."""
+
+    #: Those that it sent itself, in order.
+    statements: tuple[StatementRecord, ...] = ()
+    #: How many there were.
+    count: int = 0
+    #: How many answers with rows it got, and how many of them it looked at.
+    answers: int = 0
+    looked_at: int = 0
+    #: Sessions that it opened itself and left open, by name.
+    left_open: tuple[str, ...] = ()
+
+
+class _Answer(list[Row]):
+    """Rows that note when somebody first looks at them."""
+
+    __slots__ = ("_note",)
+
+    def __init__(self, rows: list[Row], note: Callable[[], None]) -> None:
+        super().__init__(rows)
+        self._note: Callable[[], None] | None = note
+
+    def _looked(self) -> None:
+        note, self._note = self._note, None
+        if note is not None:
+            note()
+
+    def __iter__(self) -> Iterator[Row]:
+        self._looked()
+        return super().__iter__()
+
+    def __len__(self) -> int:
+        self._looked()
+        return super().__len__()
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Any:
+        self._looked()
+        return super().__getitem__(index)
+
+    def __contains__(self, item: object) -> bool:
+        self._looked()
+        return super().__contains__(item)
+
+    def __eq__(self, other: object) -> bool:
+        self._looked()
+        return super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        self._looked()
+        return super().__ne__(other)
+
+    __hash__ = None  # as a list
+
+    def __repr__(self) -> str:
+        self._looked()
+        return super().__repr__()
+
+
+class Recorder:
+    """Keeps the evidence of one handler's run.
+
+    Args:
+        state: Where the machine is.
+        is_own: Whether what is done in a state is the handler's doing, not the rig's.
+        secret: The target's password, which is in no evidence.
+        on_session: Told the server's number of every session.
+    """
+
+    def __init__(
+        self,
+        state: Callable[[], State],
+        is_own: Callable[[State], bool],
+        *,
+        secret: str | None,
+        on_session: Callable[[int], None],
+    ) -> None:
+        self._state, self._is_own, self._secret = state, is_own, secret
+        self._on_session = on_session
+        self._guard = threading.Lock()
+        self._first: list[StatementRecord] = []
+        self._last: deque[StatementRecord] = deque(maxlen=KEPT)
+        self._count = self._answers = self._looked_at = 0
+        self._own_sessions: list[Session] = []
+        self._products: dict[str, tuple[str, str]] = {}
+
+    def opened(self, session: Session) -> None:
+        """Note that a session was opened, and listen to it."""
+        self._on_session(session.backend_id)
+        dialect = session.dialect
+        self._products[session.name] = (dialect.family, dialect.product)
+        if self._is_own(self._state()):
+            self._own_sessions.append(session)
+        session.hand_over = self._hand_over
+        family, product = dialect.family, dialect.product
+        session.listen(lambda event: self._record(event, family, product))
+
+    def evidence(self) -> Evidence:
+        """Close what the handler left open, and return what was seen."""
+        left = [session for session in self._own_sessions if session.is_usable]
+        for session in left:
+            session.close()
+        with self._guard:
+            return Evidence(
+                statements=(*self._first, *self._last),
+                count=self._count,
+                answers=self._answers,
+                looked_at=self._looked_at,
+                left_open=tuple(session.name for session in left),
+            )
+
+    def _hand_over(self, rows: list[Row]) -> list[Row]:
+        if not rows or not self._is_own(self._state()):
+            return rows
+        with self._guard:
+            self._answers += 1
+        return _Answer(rows, self._note_look)
+
+    def _note_look(self) -> None:
+        with self._guard:
+            self._looked_at += 1
+
+    def _record(self, event: SqlEvent, family: str, product: str) -> None:
+        state = self._state()
+        if not self._is_own(state):
+            return
+        record = self._told(event, state, family, product)
+        with self._guard:
+            self._count += 1
+            (self._first if len(self._first) < KEPT else self._last).append(record)
+
+    def _told(self, event: SqlEvent, state: State, family: str, product: str) -> StatementRecord:
+        failure = event.failure
+        foreign = None
+        if failure is not None and not failure.ends_session:
+            foreign = foreign_to(event.sql, family=family, product=product)
+        return StatementRecord(
+            session=event.session,
+            state=str(state),
+            sql=self._safe(event.sql),
+            duration_s=event.duration_s,
+            row_count=event.row_count,
+            error=event.error,
+            code=None if failure is None else failure.code,
+            sqlstate=None if failure is None else failure.sqlstate,
+            message=None if failure is None else self._safe(failure.message),
+            unsupported=foreign,
+            warnings=tuple(self._safe(text) for text in event.notices[:20]),
+        )
+
+    def _safe(self, text: str) -> str:
+        text = _SECRET.sub(rf"\1'{MASK}'", text[:LONGEST_SQL])
+        if self._secret is not None and len(self._secret) >= 3:
+            text = text.replace(self._secret, MASK)
+        return without_passwords(text)

@@ -1,0 +1,86 @@
+"""What a conductor and a worker say to each other: one order, then messages until the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from test_rig.targets import TargetUrl
+from test_rig.telemetry import Measurement
+from test_rig.verdict import HandlerResult
+
+__all__ = ["Message", "Order", "HandlerLimits", "Selection"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerLimits:
+    """What ends a handler. Times are in seconds."""
+
+    #: One handler; its class can say otherwise with an attribute `timeout_s`.
+    handler_s: float = 60.0
+    #: Its answers; its class can say otherwise with an attribute `max_transitions`.
+    transitions: int = 10_000
+    #: One statement.
+    statement_s: float = 30.0
+    #: Its `exit`.
+    exit_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which handlers of a file are run."""
+
+    #: Part of `file.py::ClassName`, or a pattern with `*`, in any case; all where empty.
+    keyword: str = ""
+
+    def has(self, file: str, name: str) -> bool:
+        """Return whether a handler is chosen.
+
+        >>> Selection(keyword="orders").has("test_orders.py", "CountHandler")
+        True
+        """
+        text, wanted = f"{file}::{name}".casefold(), self.keyword.casefold()
+        return wanted in text or fnmatchcase(text, wanted) or fnmatchcase(name.casefold(), wanted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a worker is to do. It holds a password: it goes through a pipe, and into no text."""
+
+    #: A file, or a module's dotted name.
+    source: str
+    #: Where scripts are run; None: where the conductor is.
+    folder: str | None
+    target: TargetUrl = field(repr=False)
+    selection: Selection
+    limits: HandlerLimits
+    #: Settings for constructors.
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    #: How many handlers were run before, by workers that did not come to the end.
+    skip: int = 0
+    log_level: str = "WARNING"
+    pool_size: int = 5
+    #: Ends what a handler printed.
+    marker: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What a worker tells. One kind of news at a time; the other fields are empty."""
+
+    #: The file was loaded: its problems, and the names of the handlers that were chosen.
+    problems: tuple[str, ...] | None = None
+    chosen: tuple[str, ...] = ()
+    #: A handler begins: its name and line, and by when it must be over.
+    began: str | None = None
+    line: int = 1
+    limit_s: float = 0.0
+    #: A session was opened: the server's number for it.
+    session: int | None = None
+    #: A handler has ended.
+    done: HandlerResult | None = None
+    measurements: tuple[Measurement, ...] = ()
+    #: A call of it did not come back: the worker is of no use any more.
+    is_spoilt: bool = False
