@@ -18,8 +18,8 @@ from test_rig.settings import AppConfig
 from test_rig.suite import (
     FileTask,
     HandlerDone,
-    Order,
     HandlerLimits,
+    Order,
     Selection,
     SuiteEvent,
     conduct,

@@ -15,7 +15,7 @@ from test_rig.suite.conduct import (
     SuiteEvent,
     conduct,
 )
-from test_rig.suite.order import Order, HandlerLimits, Selection
+from test_rig.suite.order import HandlerLimits, Order, Selection
 from test_rig.suite.standing import suite_verdict
 
 __all__ = [
@@ -23,8 +23,8 @@ __all__ = [
     "FileTask",
     "HandlerBegan",
     "HandlerDone",
-    "Order",
     "HandlerLimits",
+    "Order",
     "Selection",
     "SuiteEvent",
     "conduct",

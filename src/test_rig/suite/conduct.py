@@ -31,7 +31,7 @@ _EXIT_NOTE = "its exit did not run; its sessions were ended on the server"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileTask:
-    """One file, or one module, to play."""
+    """One file, or one module, to run."""
 
     source: str
     folder: Path | None

@@ -11,7 +11,7 @@ from test_rig.targets import TargetUrl
 from test_rig.telemetry import Measurement
 from test_rig.verdict import HandlerResult
 
-__all__ = ["Message", "Order", "HandlerLimits", "Selection"]
+__all__ = ["HandlerLimits", "Message", "Order", "Selection"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

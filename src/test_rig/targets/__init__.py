@@ -31,10 +31,7 @@ __all__ = [
     "SqlListener",
     "Target",
     "TargetUrl",
-<<<<<<< HEAD
     "first_words",
-=======
     "foreign_to",
     "observe_sessions",
->>>>>>> 0b328e2 (suite: handlers of files run as tests, each with its verdict and evidence)
 ]
