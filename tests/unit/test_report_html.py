@@ -193,6 +193,7 @@ def test_the_templates_are_where_the_package_is() -> None:
         "page.css",
         "page.html.j2",
         "parts.html.j2",
+        "suite.html.j2",
     }
 
 
