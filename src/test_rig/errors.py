@@ -9,7 +9,10 @@ How to think of it: an error class says who must act. Everything below hangs on 
     |  |- MissingExtra          an optional dependency that is not installed
     |  |- SpecSyntaxError       a scenario file, with line and column
     |  |- PluginError           users' files, all problems at once, each with file and line
-    |  `- UnknownName           a name that nothing has, with the near ones
+    |  |- UnknownName           a name that nothing has, with the near ones
+    |  |- WorkflowInvalid       a workflow that cannot run, all problems at once
+    |  |- ContextInvalid        a context that is no JSON, or too large, with the keys
+    |  `- WorkflowUrlError      a URL that a workflow's store is not at
     |- TargetError              the database, or the way to it: exit code 3
     |  |- ConnectFailed         no session was made
     |  |- StatementFailed       the database refused or lost a statement
@@ -19,6 +22,7 @@ How to think of it: an error class says who must act. Everything below hangs on 
     |- MachineError             a state machine: an unknown state, a refused transition, a limit
     |  `- CoordinationTimeout   connections waited for each other for too long
     |- NotAccepted              events that no queue had room for
+    |- WorkflowError            a workflow's run, its store or its engine cannot go on
     |- CircuitBreakerOpen       a breaker kept an operation from running
     `- RunFolderError           a run folder that cannot be written or read
 
@@ -35,6 +39,7 @@ __all__ = [
     "CircuitBreakerOpen",
     "ConnectFailed",
     "CoordinationTimeout",
+    "ContextInvalid",
     "DeadlineExceeded",
     "ErrorCategory",
     "Failure",
@@ -56,6 +61,9 @@ __all__ = [
     "TargetUrlError",
     "UnknownName",
     "UsageError",
+    "WorkflowError",
+    "WorkflowInvalid",
+    "WorkflowUrlError",
 ]
 
 
@@ -314,3 +322,31 @@ class CircuitBreakerOpen(RigError):
 
 class RunFolderError(UsageError):
     """A run folder that cannot be written or read."""
+
+
+class WorkflowInvalid(UsageError, ValueError):
+    """A workflow that cannot run: everything that is wrong with it, before anything runs."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        super().__init__(f"{count} problem{'s' * (count != 1)} in the workflow")
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.what}:", *(f"  {problem}" for problem in self.problems)])
+
+
+class ContextInvalid(UsageError, ValueError):
+    """A context that cannot be kept: each value that is to blame, by its key."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(map(str, self.problems)))
+
+
+class WorkflowUrlError(UsageError, ValueError):
+    """A URL that the workflow store of a backend is not at."""
+
+
+class WorkflowError(RigError):
+    """A run of a workflow, its store or its engine cannot go on."""

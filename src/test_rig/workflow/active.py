@@ -1,0 +1,86 @@
+"""What an engine keeps of a run that it works on, its limits, and what it tells."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Iterable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass
+
+from test_rig.workflow.definition import Workflow
+from test_rig.workflow.plan import Finish, Plan
+from test_rig.workflow.records import RunRow, StepRow
+from test_rig.workflow.result import WorkflowResult, result_of
+from test_rig.workflow.states import RunStatus, TaskStatus
+from test_rig.workflow.values import MAX_CONTEXT_BYTES
+
+__all__ = ["Active", "Limits", "Progress", "new_id"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much of everything; for one process."""
+
+    #: Tasks that run at the same time.
+    max_tasks: int = 32
+    #: Runs that are worked on at the same time; the others wait in the store.
+    max_runs: int = 1000
+    max_context_bytes: int = MAX_CONTEXT_BYTES
+    #: How long a worker that says nothing counts as alive.
+    lease_s: float = 15.0
+    #: How often a run is taken over from workers that died, before it has failed.
+    max_recoveries: int = 10
+    #: How long a store that cannot record is tried before callers are told.
+    store_patience_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Something was recorded, or a task started."""
+
+    run_id: str
+    workflow: str
+    #: None where it is about the run.
+    task_id: str | None
+    status: TaskStatus | RunStatus
+    attempt: int
+    time: float
+
+
+class Active:
+    """A run that an engine works on."""
+
+    __slots__ = ("_workflow_place", "plan", "run", "steps", "workflow")
+
+    def __init__(self, run: RunRow, workflow: Workflow, plan: Plan) -> None:
+        self.run, self.workflow, self.plan = run, workflow, plan
+        self.steps: list[StepRow] = []
+        limit = workflow.max_concurrent
+        self._workflow_place: list[tuple[tuple[str, ...], int]] = (
+            [] if limit is None else [((workflow.name,), limit)]
+        )
+
+    def places(self, key: str) -> list[tuple[tuple[str, ...], int]]:
+        """Return what a task needs a place of, and how many places that has."""
+        task = self.plan.places[key].task
+        if task.max_concurrent is None:
+            return self._workflow_place
+        return [*self._workflow_place, ((self.workflow.name, task.task_id), task.max_concurrent)]
+
+    def tell(self, waiters: Iterable[Future[WorkflowResult | None]], finish: Finish) -> None:
+        """Give the result to those who wait for it."""
+        for waiter in waiters:
+            with suppress(InvalidStateError):
+                waiter.set_result(result_of(self.run, self.steps, final=finish.output))
+
+
+def new_id() -> str:
+    """Return a UUID whose order is that of time (RFC 9562, version 7)."""
+    milliseconds = time.time_ns() // 1_000_000
+    number = (milliseconds & (2**48 - 1)) << 80 | int.from_bytes(os.urandom(10), "big")
+    number = number & ~(0xF << 76) | 7 << 76
+    number = number & ~(0x3 << 62) | 2 << 62
+    return str(uuid.UUID(int=number))

@@ -1,0 +1,563 @@
+"""The engine: one thread that takes events, decides, records, and only then acts.
+
+Theory of operation. Everything that happens to a run comes into one inbox: it was submitted, an
+attempt ended, a time has come, another process asked for something. The engine's thread takes what
+is there, lets the plans of the runs decide, puts all that is to be recorded into one transaction,
+and commits it. Then, and never before, it does what follows: starts the next tasks, tells whoever
+waits for a result. While a commit is on its way to the disk, further events gather; they share the
+next one. So one lonely step costs one commit, a thousand at once cost a few, and nobody polls.
+
+An engine owns the runs that it works on; no other one touches them while it lives. Whoever was
+taken for dead learns of it at its next commit, which records nothing: it drops its runs and goes on
+under a new name.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from test_rig.errors import WorkflowError
+from test_rig.workflow.active import Active, Limits, Progress, new_id
+from test_rig.workflow.bodies import Bodies, Job, abandoned
+from test_rig.workflow.definition import Workflow
+from test_rig.workflow.plan import (
+    Command,
+    Finish,
+    Outcome,
+    Plan,
+    Record,
+    Retry,
+    Start,
+    Stop,
+    Wake,
+    text_of,
+)
+from test_rig.workflow.records import AttemptRow, Batch, Failure, RunFinish, RunRow, Saved
+from test_rig.workflow.result import WorkflowResult
+from test_rig.workflow.states import RunStatus, TaskStatus
+from test_rig.workflow.store import Store, WorkerLost
+from test_rig.workflow.values import decoded, encoded
+
+__all__ = ["Engine"]
+
+_EVENTS_PER_COMMIT = 512
+_MARK_AFTER_S = 0.1
+_GRACE_S = 0.5
+_FALLBACK_S = 1.0
+
+
+class Engine:
+    """Runs workflows of one store.
+
+    Args:
+        store: Where runs are recorded; open.
+        limits: How much of everything.
+        on_progress: Is told what has been recorded, on the engine's thread: it must not wait.
+    """
+
+    def __init__(
+        self, store: Store, limits: Limits, on_progress: Callable[[Progress], None] | None = None
+    ) -> None:
+        self.store, self.limits = store, limits
+        self.worker = new_id()
+        self._on_progress = on_progress
+        self._inbox: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
+        self._bodies = Bodies("workflow")
+        self._known: dict[tuple[str, str], Workflow] = {}
+        self._runs: dict[str, Active] = {}
+        self._jobs: dict[tuple[str, str], Job] = {}
+        self._waiters: dict[str, list[Future[WorkflowResult | None]]] = {}
+        self._ready: list[tuple[int, int, int, Active, str]] = []
+        self._blocked: dict[tuple[str, ...], deque[tuple[int, int, int, Active, str]]] = {}
+        self._used: dict[tuple[str, ...], int] = {}
+        self._timers: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._numbers = itertools.count()
+        self._batch = Batch()
+        self._after: list[Callable[[], None]] = []
+        self._is_marking = False
+        self._is_closing = False
+        self._has_backlog = False
+        self._broken: WorkflowError | None = None
+        self._thread = threading.Thread(target=self._main, name="workflow-engine", daemon=True)
+
+    def start(self) -> None:
+        """Make the worker known, and begin."""
+        self.store.enlist(self.worker, time.time())
+        self._thread.start()
+        self.store.watch(self.worker, self.look)
+        self._inbox.put((self._beat_later,))
+
+    def close(self, *, wait_s: float = 10.0) -> None:
+        """Stop: what runs is given back to the store, for the next worker."""
+        if self._thread.is_alive():
+            self._inbox.put((self._on_close,))
+            self._thread.join(wait_s)
+        self._bodies.close()
+        with suppress(WorkflowError):
+            self.store.dismiss(self.worker)
+
+    # What others ask for, from any thread
+
+    def know(self, workflow: Workflow) -> None:
+        """Serve runs of this workflow, also those that others left behind."""
+        pair = (workflow.name, workflow.version)
+        if pair not in self._known:
+            workflow.check()
+            self._known = {**self._known, pair: workflow}
+            self.look()
+
+    def submit(self, run: RunRow, workflow: Workflow, context: dict[str, Any]) -> None:
+        """Record a run and begin with it, or let it wait where there is too much to do."""
+        self._inbox.put((self._on_submit, run, workflow, context))
+
+    def wait_for(self, run_id: str) -> Future[WorkflowResult | None]:
+        """Return what will have the run's result: None where another worker has it."""
+        future: Future[WorkflowResult | None] = Future()
+        self._inbox.put((self._on_wait, run_id, future))
+        return future
+
+    def look(self) -> None:
+        """Look at what is new in the store."""
+        self._inbox.put((self._on_look,))
+
+    def knows(self, workflow: str, version: str) -> bool:
+        """Return whether this engine can run a version of a workflow."""
+        return (workflow, version) in self._known
+
+    def versions(self, workflow: str) -> list[str]:
+        """Return the versions of a workflow that this engine can run."""
+        return [version for name, version in self._known if name == workflow]
+
+    @property
+    def active_count(self) -> int:
+        """How many runs this engine works on."""
+        return len(self._runs)
+
+    # The loop
+
+    def _main(self) -> None:
+        while not self._is_closing:
+            message = self._next()
+            for _ in range(_EVENTS_PER_COMMIT):
+                if message is None:
+                    break
+                message[0](*message[1:])
+                try:
+                    message = self._inbox.get_nowait()
+                except Empty:
+                    message = None
+            if message is not None:
+                message[0](*message[1:])
+            self._fire()
+            self._commit()
+            self._dispatch()
+
+    def _next(self) -> tuple[Any, ...] | None:
+        timeout = None
+        if self._timers:
+            timeout = max(0.0, self._timers[0][0] - time.monotonic())
+        try:
+            return self._inbox.get(timeout=timeout)
+        except Empty:
+            return None
+
+    def _fire(self) -> None:
+        while self._timers and self._timers[0][0] <= time.monotonic():
+            _, _, function, values = heapq.heappop(self._timers)
+            function(*values)
+
+    def _later(self, wait_s: float, function: Callable[..., None], *values: Any) -> None:
+        # Waits are monotonic: a clock that is set neither hurries nor delays them.
+        entry = (time.monotonic() + max(0.0, wait_s), next(self._numbers), function, values)
+        heapq.heappush(self._timers, entry)
+
+    def _commit(self) -> None:
+        batch, after = self._batch, self._after
+        if batch:
+            self._batch, self._after = Batch(), []
+            if not self._record(batch.settled()):
+                return
+        elif after:
+            self._after = []
+        for effect in after:
+            effect()
+
+    def _record(self, batch: Batch) -> bool:
+        """Commit a batch, if need be again and again; return whether it is recorded."""
+        begun, wait = time.monotonic(), 0.01
+        while True:
+            try:
+                self.store.commit(self.worker, batch)
+            except WorkerLost as lost:
+                self._renew(lost)
+                return False
+            except WorkflowError as error:
+                # Every statement of a batch can be said again: a result that is there stays.
+                if time.monotonic() - begun > self.limits.store_patience_s or self._is_closing:
+                    self._renew(error)
+                    return False
+                time.sleep(wait)
+                wait = min(wait * 2, 1.0)
+            else:
+                self._broken = None
+                return True
+
+    def _renew(self, error: WorkflowError) -> None:
+        """Drop everything and go on as another worker: what was here is not ours any more."""
+        self._broken = error
+        for job in self._jobs.values():
+            self._bodies.stop(job, "cancelled")
+        self._jobs.clear()
+        self._runs.clear()
+        self._ready.clear()
+        self._blocked.clear()
+        self._used.clear()
+        self._batch, self._after = Batch(), []
+        waiters, self._waiters = self._waiters, {}
+        for futures in waiters.values():
+            for future in futures:
+                if isinstance(error, WorkerLost):
+                    future.set_result(None)  # another worker has it: its result will be recorded
+                else:
+                    future.set_exception(error)
+        self._reenlist()
+
+    def _reenlist(self) -> None:
+        old, self.worker = self.worker, new_id()
+        try:
+            self.store.enlist(self.worker, time.time())
+            self.store.watch(self.worker, self.look)
+            self.store.dismiss(old)
+        except WorkflowError as error:
+            self._broken = error
+            if not self._is_closing:
+                self._later(_FALLBACK_S, self._reenlist)
+        else:
+            self._on_look()
+
+    # Messages
+
+    def _on_submit(self, run: RunRow, workflow: Workflow, context: dict[str, Any]) -> None:
+        self._known.setdefault((workflow.name, workflow.version), workflow)
+        now = time.time()
+        is_later = run.not_before is not None and run.not_before > now
+        if is_later or len(self._runs) >= self.limits.max_runs:
+            run.status = RunStatus.PENDING
+            self._batch.runs.append(run)
+            self._has_backlog = True
+            if run.not_before is not None and is_later:
+                self._later(run.not_before - now, self._claim)
+            return
+        run.status, run.owner, run.started = RunStatus.RUNNING, self.worker, now
+        self._batch.runs.append(run)
+        active = self._activate(run, workflow, context)
+        self._apply(active, active.plan.begin(now))
+
+    def _on_wait(self, run_id: str, future: Future[WorkflowResult | None]) -> None:
+        if run_id in self._runs:
+            self._waiters.setdefault(run_id, []).append(future)
+        elif self._broken is not None:
+            future.set_exception(self._broken)
+        else:
+            self._after.append(lambda: future.set_result(None))
+
+    def _on_ended(self, job: Job, outcome: Outcome) -> None:
+        name = (job.run_id, job.key)
+        if self._jobs.get(name) is not job:
+            return  # nobody waits for it any more
+        del self._jobs[name]
+        active = self._runs[job.run_id]
+        self._release(active, job)
+        if job.is_marked:
+            self._batch.ended.append((job.run_id, job.key, job.attempt))
+        self._apply(active, active.plan.ended(job.key, outcome, time.time()))
+
+    def _on_look(self) -> None:
+        try:
+            asked, signals = self.store.wanted(self.worker) if self._runs else ([], [])
+            self.store.bury(self.worker, time.time())
+        except WorkflowError as error:
+            self._broken = error
+            return
+        now = time.time()
+        for signal in signals:
+            if active := self._runs.get(signal.run_id):
+                payload = decoded(signal.payload)
+                self._apply(active, active.plan.signalled(signal.name, payload, now))
+        for run_id, wanted in asked:
+            if active := self._runs.get(run_id):
+                self._ask(active, wanted, now)
+        self._has_backlog = True
+        self._claim()
+
+    def _ask(self, active: Active, wanted: str, now: float) -> None:
+        if wanted == "cancel":
+            self._apply(active, active.plan.cancel(now))
+        elif wanted == "pause" and not active.plan.is_pausing:
+            # What waits for a place is not started; what runs comes to its end.
+            for key in [k for k in active.plan.active if (active.run.id, k) not in self._jobs]:
+                active.plan.withhold(key)
+            self._apply(active, active.plan.pause(now))
+
+    def _on_late(self, job: Job) -> None:
+        if self._jobs.get((job.run_id, job.key)) is job:
+            self._bodies.stop(job, "late")
+            self._later(_GRACE_S, self._on_hopeless, job)
+
+    def _on_hopeless(self, job: Job) -> None:
+        if self._jobs.get((job.run_id, job.key)) is job:
+            self._on_ended(job, abandoned(job))
+
+    def _on_due(self, run_id: str, key: str) -> None:
+        if active := self._runs.get(run_id):
+            self._apply(active, active.plan.due(key, time.time()))
+
+    def _on_run_late(self, run_id: str) -> None:
+        if active := self._runs.get(run_id):
+            self._apply(active, active.plan.cancel(time.time(), is_late=True))
+
+    def _on_close(self) -> None:
+        self._is_closing = True
+        for job in self._jobs.values():
+            self._bodies.stop(job, "cancelled")
+        self._jobs.clear()
+        self._commit()
+        for futures in self._waiters.values():
+            for future in futures:
+                what = "the executor was closed; the run goes on with the next worker"
+                future.set_exception(WorkflowError(what))
+        self._waiters.clear()
+
+    def _beat_later(self) -> None:
+        self._later(self.limits.lease_s / 3, self._beat)
+
+    def _beat(self) -> None:
+        try:
+            self.store.beat(self.worker, time.time())
+        except WorkerLost as lost:
+            self._renew(lost)
+        except WorkflowError as error:
+            self._broken = error
+        self._beat_later()
+
+    # Taking runs
+
+    def _claim(self) -> None:
+        room = self.limits.max_runs - len(self._runs)
+        known = list(self._known)
+        if not known or room <= 0 or self._is_closing or not self._has_backlog:
+            return
+        now = time.time()
+        try:
+            taken = self.store.claim(self.worker, known, now, min(room, 200))
+            self._has_backlog = len(taken) == min(room, 200)
+            if not self._has_backlog and (due := self.store.next_due(known, now)) is not None:
+                self._has_backlog = True
+                if due > now:
+                    self._later(due - now, self._claim)
+        except WorkflowError as error:
+            self._broken = error
+            self._later(_FALLBACK_S, self._claim)
+            return
+        for saved in taken:
+            self._take(saved, now)
+
+    def _take(self, saved: Saved, now: float) -> None:
+        run = saved.run
+        workflow = self._known[run.workflow, run.version]
+        active = self._activate(run, workflow, decoded(run.input))
+        active.steps.extend(saved.steps)
+        if run.recoveries > self.limits.max_recoveries:
+            what = f"its worker died {run.recoveries} times; it is not tried again"
+            failure = Failure(type="RecoveryExhausted", message=what)
+            self._apply(active, [Finish(RunStatus.FAILED, None, failure)])
+            return
+        self._apply(active, active.plan.resume(saved, now))
+        if run.wanted is not None and run.id in self._runs:
+            self._ask(active, run.wanted, now)
+
+    def _activate(self, run: RunRow, workflow: Workflow, context: dict[str, Any]) -> Active:
+        plan = Plan(
+            run.id,
+            workflow.graph,
+            context,
+            merges=dict(workflow.merge),
+            worker=self.worker,
+            chance=random.random,
+            context_limit=self.limits.max_context_bytes,
+            size=len(run.input),
+        )
+        active = self._runs[run.id] = Active(run, workflow, plan)
+        if run.deadline is not None:
+            self._later(run.deadline - time.time(), self._on_run_late, run.id)
+        return active
+
+    # Commands
+
+    def _apply(self, active: Active, commands: list[Command]) -> None:
+        batch, run = self._batch, active.run
+        for command in commands:
+            if isinstance(command, Record):
+                batch.steps.append(command.step)
+                active.steps.append(command.step)
+                if self._on_progress is not None:
+                    self._tell(active, command.step.key, command.step.status, command.step.attempt)
+            elif isinstance(command, Start):
+                self._enqueue(active, command.key)
+            elif isinstance(command, Retry):
+                batch.attempts.append(command.row)
+                if command.row.next_at is not None and self._on_progress is not None:
+                    self._tell(active, command.row.key, TaskStatus.PENDING, command.row.attempt)
+            elif isinstance(command, Wake):
+                wait_s = command.at - time.time()
+                self._later(wait_s, self._on_due, run.id, command.key)
+            elif isinstance(command, Stop):
+                self._stop(active, command.key)
+            else:
+                self._finish(active, command)
+
+    def _stop(self, active: Active, key: str) -> None:
+        job = self._jobs.pop((active.run.id, key), None)
+        if job is not None:
+            self._bodies.stop(job, "cancelled")
+            self._release(active, job)
+            if job.is_marked:
+                self._batch.ended.append((job.run_id, job.key, job.attempt))
+
+    def _finish(self, active: Active, finish: Finish) -> None:
+        run, now = active.run, time.time()
+        del self._runs[run.id]
+        run.status, run.owner = finish.status, None
+        if finish.output is not None:
+            run.output = encoded(finish.output, where="the final context")[0]
+        run.error = None if finish.failure is None else text_of(finish.failure)
+        run.finished = now if finish.status.is_final else None
+        self._batch.finish(
+            RunFinish(
+                run_id=run.id,
+                status=run.status,
+                output=run.output,
+                error=run.error,
+                finished=run.finished,
+            )
+        )
+        waiters = self._waiters.pop(run.id, ())
+        self._after.append(lambda: active.tell(waiters, finish))
+        if self._on_progress is not None:
+            self._tell(active, None, finish.status, 0)
+        if self._has_backlog:
+            self._inbox.put((self._claim,))
+
+    def _tell(
+        self, active: Active, key: str | None, status: TaskStatus | RunStatus, attempt: int
+    ) -> None:
+        told = self._on_progress
+        if told is not None:
+            progress = Progress(
+                run_id=active.run.id,
+                workflow=active.run.workflow,
+                task_id=key,
+                status=status,
+                attempt=attempt,
+                time=time.time(),
+            )
+            self._after.append(lambda: told(progress))
+
+    # Places
+
+    def _enqueue(self, active: Active, key: str) -> None:
+        task = active.plan.places[key].task
+        heapq.heappush(
+            self._ready,
+            (-active.run.priority, -task.priority, next(self._numbers), active, key),
+        )
+
+    def _dispatch(self) -> None:
+        while self._ready and len(self._jobs) < self.limits.max_tasks:
+            entry = heapq.heappop(self._ready)
+            active, key = entry[3], entry[4]
+            if key not in active.plan.active or active.run.id not in self._runs:
+                continue  # cancelled, or withheld, while it waited
+            full = self._full_place(active, key)
+            if full is not None:
+                self._blocked.setdefault(full, deque()).append(entry)
+                continue
+            self._launch(active, key)
+
+    def _full_place(self, active: Active, key: str) -> tuple[str, ...] | None:
+        for place, limit in active.places(key):
+            if self._used.get(place, 0) >= limit:
+                return place
+        return None
+
+    def _launch(self, active: Active, key: str) -> None:
+        plan = active.plan
+        place = plan.places[key]
+        task = place.task
+        for name, _ in active.places(key):
+            self._used[name] = self._used.get(name, 0) + 1
+        job = Job(
+            run_id=active.run.id,
+            key=key,
+            attempt=place.attempt,
+            task=task,
+            view=plan.view(key),
+            limit=self.limits.max_context_bytes,
+            deliver=self._deliver,
+            deadline=None if task.timeout_s is None else time.time() + task.timeout_s,
+        )
+        self._jobs[active.run.id, key] = job
+        plan.started(key)
+        if self._on_progress is not None:
+            self._tell(active, key, TaskStatus.RUNNING, place.attempt)
+            self._inbox.put((_nothing,))
+        self._bodies.start(job)
+        if task.timeout_s is not None:
+            self._later(task.timeout_s, self._on_late, job)
+        if not self._is_marking:
+            self._is_marking = True
+            self._later(_MARK_AFTER_S, self._mark)
+
+    def _deliver(self, job: Job, outcome: Outcome) -> None:
+        self._inbox.put((self._on_ended, job, outcome))
+
+    def _release(self, active: Active, job: Job) -> None:
+        for name, _ in active.places(job.key):
+            self._used[name] -= 1
+            waiting = self._blocked.get(name)
+            if waiting:
+                heapq.heappush(self._ready, waiting.popleft())
+
+    def _mark(self) -> None:
+        """Record which attempts run: those that are not over at once, for whoever looks."""
+        until = time.time() - _MARK_AFTER_S / 2
+        for job in self._jobs.values():
+            if not job.is_marked and job.started <= until:
+                job.is_marked = True
+                self._batch.attempts.append(
+                    AttemptRow(
+                        run_id=job.run_id,
+                        key=job.key,
+                        attempt=job.attempt,
+                        status=TaskStatus.RUNNING,
+                        started=job.started,
+                        worker=self.worker,
+                    )
+                )
+        self._is_marking = any(not job.is_marked for job in self._jobs.values())
+        if self._is_marking:
+            self._later(_MARK_AFTER_S, self._mark)
+
+
+def _nothing() -> None:
+    """Wake the loop, so that what it has to tell is told."""

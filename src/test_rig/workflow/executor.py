@@ -1,0 +1,313 @@
+"""`Executor`: a store, an engine, and what people ask of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import TimeoutError as FutureTimeout
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Any, Self
+
+from test_rig.errors import RigError, UnknownName, WorkflowError
+from test_rig.workflow.active import Limits, Progress, new_id
+from test_rig.workflow.definition import Workflow
+from test_rig.workflow.engine import Engine
+from test_rig.workflow.records import RunRow, Saved, SignalRow
+from test_rig.workflow.result import WorkflowResult, result_of
+from test_rig.workflow.sql import open_store
+from test_rig.workflow.states import RunStatus
+from test_rig.workflow.store import Store, read_address
+from test_rig.workflow.values import encoded
+
+__all__ = ["Executor", "RunHandle"]
+
+#: How often a run of another worker is looked at while somebody waits for it.
+_LOOK_S = (0.01, 0.25)
+
+
+class RunHandle:
+    """A run that was submitted: wait for it with `result()`, or await it."""
+
+    def __init__(self, executor: Executor, run_id: str) -> None:
+        self._executor = executor
+        self.run_id = run_id
+        self._future = executor.engine.wait_for(run_id)
+
+    def result(self, timeout_s: float | None = None) -> WorkflowResult:
+        """Wait for the run's result.
+
+        Raises:
+            TimeoutError: It did not come in time; the run goes on.
+            WorkflowError: The store cannot be reached, or the executor was closed.
+        """
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        try:
+            found = self._future.result(timeout_s)
+        except FutureTimeout as late:
+            raise TimeoutError(f"the run {self.run_id} did not end in {timeout_s} s") from late
+        return found if found is not None else self._look(until)
+
+    def _look(self, until: float | None) -> WorkflowResult:
+        """Wait for a run that another worker has."""
+        wait = _LOOK_S[0]
+        while True:
+            row = self._executor.store.status(self.run_id)
+            if row is None:
+                raise UnknownName("run", self.run_id, ())
+            if row.status.is_final or row.status is RunStatus.PAUSED:
+                return self._executor.get(self.run_id)
+            if until is not None and time.monotonic() >= until:
+                raise TimeoutError(f"the run {self.run_id} is {row.status} after this time")
+            time.sleep(wait)
+            wait = min(wait * 1.5, _LOOK_S[1])
+
+    def cancel(self) -> bool:
+        """End the run; return whether it was not over yet."""
+        return self._executor.cancel(self.run_id)
+
+    def __await__(self) -> Generator[Any, None, WorkflowResult]:
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> WorkflowResult:
+        found = await asyncio.wrap_future(self._future)
+        return found if found is not None else await asyncio.to_thread(self.result)
+
+
+class Executor:
+    """Runs workflows, durably.
+
+    Args:
+        database_url: `sqlite:///path`, `sqlite://:memory:`, a file path, or `postgresql://...`.
+        workflows: Workflows whose runs it takes, also those that others left behind. A workflow
+            that is run is added by itself.
+        backend: The only backend that is accepted: "sqlite" or "postgres".
+        durability: "full": a recorded result survives a power cut. "normal": it survives the death
+            of the process, but a power cut or a crash of the operating system can take the last
+            moments with it, so that finished tasks run again.
+        on_progress: Is told of each step, on the engine's thread.
+        limits: The fields of `Limits`, by name.
+
+    Raises:
+        WorkflowUrlError: It is no URL of this backend.
+        WorkflowError: The store cannot be opened, or is of a newer release.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        workflows: Iterable[Workflow] = (),
+        backend: str | None = None,
+        durability: str = "full",
+        max_connections: int = 4,
+        on_progress: Callable[[Progress], None] | None = None,
+        **limits: Any,
+    ) -> None:
+        if durability not in ("full", "normal"):
+            raise UnknownName("durability", durability, ("full", "normal"))
+        address = read_address(database_url, backend=backend)
+        self.limits = Limits(**limits)
+        self.store: Store = open_store(
+            address,
+            lease_s=self.limits.lease_s,
+            max_connections=max_connections,
+            is_durable=durability == "full",
+        )
+        self.engine = Engine(self.store, self.limits, on_progress)
+        self._lock = Lock()
+        self._is_closed = False
+        self.engine.start()
+        #: An executor that nobody closed ends with the last reference to it, or the process.
+        self._end = weakref.finalize(self, _end, self.engine, self.store)
+        try:
+            for workflow in workflows:
+                self.engine.know(workflow)
+        except RigError:
+            self.close()
+            raise
+
+    def run(
+        self,
+        workflow: Workflow,
+        context: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+        **options: Any,
+    ) -> WorkflowResult:
+        """Run a workflow and return its result; see `submit` for the options."""
+        return self.submit(workflow, context, **options).result(timeout_s)
+
+    def submit(
+        self,
+        workflow: Workflow,
+        context: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        priority: int | None = None,
+        delay: float | timedelta | datetime | None = None,
+    ) -> RunHandle:
+        """Record a run; it is durable when the first of its tasks starts, or its result is there.
+
+        Args:
+            workflow: What to run.
+            context: Its input: JSON values by key.
+            key: Names the run: a second submission with the same key of the same workflow is the
+                same run, also after a crash.
+            priority: Higher ones come first.
+            delay: When it starts: seconds from now, or a moment.
+
+        Raises:
+            WorkflowInvalid: With everything that is wrong with the workflow.
+            ContextInvalid: With every value that is not JSON.
+        """
+        if self._is_closed:
+            raise WorkflowError("the executor is closed", todo="make a new one")
+        self.engine.know(workflow)
+        given: object = {} if context is None else context
+        if isinstance(given, Mapping):
+            given = dict(given)
+        text, values = encoded(given, where="context", limit=self.limits.max_context_bytes)
+        now = time.time()
+        run = RunRow(
+            id=new_id() if key is None else keyed_id(workflow.name, key),
+            workflow=workflow.name,
+            version=workflow.version,
+            status=RunStatus.PENDING,
+            input=text,
+            created=now,
+            priority=workflow.priority if priority is None else priority,
+            not_before=_moment(delay, now),
+            deadline=None if workflow.timeout_s is None else now + workflow.timeout_s,
+        )
+        if key is None:
+            self.engine.submit(run, workflow, values)
+        elif self.store.create(run):
+            self.engine.look()
+        return RunHandle(self, run.id)
+
+    def handle(self, run_id: str) -> RunHandle:
+        """Return a handle on a run that was submitted before, also by another process."""
+        return RunHandle(self, self._row(run_id).id)
+
+    def get(self, run_id: str) -> WorkflowResult:
+        """Return what is recorded of a run, whether it is over or not."""
+        saved = self.saved(run_id)
+        return result_of(saved.run, saved.steps)
+
+    def saved(self, run_id: str) -> Saved:
+        """Return everything that is recorded of a run: its tasks' results, attempts and events."""
+        saved = self.store.read(run_id)
+        if saved is None:
+            raise UnknownName("run", run_id, ())
+        return saved
+
+    def list(
+        self, *, workflow: str | None = None, status: str | None = None, limit: int = 50
+    ) -> list[WorkflowResult]:
+        """Return runs, the newest first; without their tasks."""
+        rows = self.store.runs(workflow=workflow, status=status, limit=limit, before=None)
+        return [result_of(row, ()) for row in rows]
+
+    def cancel(self, run_id: str) -> bool:
+        """End a run; return whether it was not over yet."""
+        return self._ask(run_id, "cancel")
+
+    def pause(self, run_id: str) -> bool:
+        """Let what runs come to its end and start nothing more, until `resume`."""
+        return self._ask(run_id, "pause")
+
+    def resume(self, run_id: str) -> RunHandle:
+        """Go on with a paused run, or wait for one that was interrupted.
+
+        Raises:
+            WorkflowError: This process does not know the version that the run began with.
+        """
+        row = self._row(run_id)
+        self._needs_version(row)
+        self.store.revive(run_id, is_again=False, now=time.time())
+        self.engine.look()
+        return self.handle(run_id)
+
+    def retry(self, run_id: str) -> RunHandle:
+        """Run what failed, was skipped or was cancelled again; what is completed stays.
+
+        Raises:
+            WorkflowError: The run is not over, or this process does not know its version.
+        """
+        row = self._row(run_id)
+        self._needs_version(row)
+        if not self.store.revive(run_id, is_again=True, now=time.time()):
+            what = f"the run {run_id} is {row.status}: there is nothing to run again"
+            raise WorkflowError(what)
+        self.engine.look()
+        return self.handle(run_id)
+
+    def signal(self, run_id: str, name: str, payload: Any = None) -> bool:
+        """Send an event to a run; return whether it is the first one of its name."""
+        text, _ = encoded({"payload": payload}, where=f"event {name}")
+        row = SignalRow(
+            run_id=self._row(run_id).id,
+            name=name,
+            payload=text[len('{"payload":') : -1],
+            created=time.time(),
+        )
+        is_new = self.store.signal(row)
+        self.engine.look()
+        return is_new
+
+    def _ask(self, run_id: str, wanted: str) -> bool:
+        self._row(run_id)
+        asked = self.store.ask(run_id, wanted, time.time())
+        self.engine.look()
+        return asked
+
+    def _row(self, run_id: str) -> RunRow:
+        row = self.store.status(run_id)
+        if row is None:
+            raise UnknownName("run", run_id, ())
+        return row
+
+    def _needs_version(self, row: RunRow) -> None:
+        if not self.engine.knows(row.workflow, row.version):
+            have = self.engine.versions(row.workflow)
+            raise WorkflowError(
+                f"the run {row.id} of {row.workflow!r} began with version {row.version}, and this "
+                f"process has {', '.join(have) or 'no version'} of it",
+                todo="run it with the code that it began with, or start a new run",
+            )
+
+    def close(self) -> None:
+        """Stop. Unfinished runs are kept; the next executor that knows them goes on."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        self._end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _end(engine: Engine, store: Store) -> None:
+    engine.close()
+    store.close()
+
+
+def keyed_id(workflow: str, key: str) -> str:
+    """Return the id of a run that has a key."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"test-rig:{workflow}:{key}"))
+
+
+def _moment(delay: float | timedelta | datetime | None, now: float) -> float | None:
+    if delay is None:
+        return None
+    if isinstance(delay, datetime):
+        return delay.timestamp()
+    return now + (delay.total_seconds() if isinstance(delay, timedelta) else float(delay))

@@ -1,0 +1,75 @@
+"""The tables, and how those of an older release become those of this one.
+
+One text serves both databases. Every change of the tables is a further entry of `MIGRATIONS`; an
+entry that was released is never edited. A store remembers how many of them it has.
+"""
+
+from __future__ import annotations
+
+from test_rig.errors import WorkflowError
+
+__all__ = ["MIGRATIONS", "STEP_COLUMNS", "check_version"]
+
+#: Version 1 is the first entry, and so on.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE wf_run (
+            id TEXT PRIMARY KEY, workflow TEXT NOT NULL, version TEXT NOT NULL,
+            status TEXT NOT NULL, input TEXT NOT NULL, created DOUBLE PRECISION NOT NULL,
+            priority INTEGER NOT NULL DEFAULT 0, output TEXT, error TEXT, owner TEXT,
+            recoveries INTEGER NOT NULL DEFAULT 0, not_before DOUBLE PRECISION,
+            deadline DOUBLE PRECISION, parent TEXT, parent_task TEXT, wanted TEXT,
+            started DOUBLE PRECISION, finished DOUBLE PRECISION)""",
+        "CREATE INDEX wf_run_created ON wf_run (created)",
+        "CREATE INDEX wf_run_workflow ON wf_run (workflow, created)",
+        "CREATE INDEX wf_run_open ON wf_run (status, created)"
+        " WHERE status IN ('Pending', 'Running', 'Paused')",
+        "CREATE INDEX wf_run_failed ON wf_run (status, created)"
+        " WHERE status IN ('Failed', 'Cancelled', 'TimedOut')",
+        "CREATE INDEX wf_run_owner ON wf_run (owner) WHERE owner IS NOT NULL",
+        "CREATE INDEX wf_run_parent ON wf_run (parent) WHERE parent IS NOT NULL",
+        """CREATE TABLE wf_step (
+            run_id TEXT NOT NULL, key TEXT NOT NULL, status TEXT NOT NULL,
+            attempt INTEGER NOT NULL, delta TEXT, error TEXT, started DOUBLE PRECISION,
+            finished DOUBLE PRECISION, worker TEXT, PRIMARY KEY (run_id, key))""",
+        """CREATE TABLE wf_attempt (
+            run_id TEXT NOT NULL, key TEXT NOT NULL, attempt INTEGER NOT NULL,
+            status TEXT NOT NULL, error TEXT, started DOUBLE PRECISION,
+            finished DOUBLE PRECISION, worker TEXT, next_at DOUBLE PRECISION,
+            PRIMARY KEY (run_id, key, attempt))""",
+        """CREATE TABLE wf_signal (
+            run_id TEXT NOT NULL, name TEXT NOT NULL, payload TEXT NOT NULL,
+            created DOUBLE PRECISION NOT NULL, PRIMARY KEY (run_id, name))""",
+        """CREATE TABLE wf_worker (
+            id TEXT PRIMARY KEY, pid INTEGER NOT NULL, host TEXT NOT NULL,
+            lock_key BIGINT NOT NULL, lost INTEGER NOT NULL DEFAULT 0,
+            started DOUBLE PRECISION NOT NULL, heartbeat DOUBLE PRECISION NOT NULL)""",
+        """CREATE TABLE wf_schedule (
+            name TEXT PRIMARY KEY, workflow TEXT NOT NULL, cron TEXT NOT NULL,
+            time_zone TEXT NOT NULL, input TEXT NOT NULL, catch_up TEXT NOT NULL,
+            enabled INTEGER NOT NULL DEFAULT 1, next_due DOUBLE PRECISION NOT NULL,
+            created DOUBLE PRECISION NOT NULL)""",
+        """CREATE TABLE wf_fire (
+            schedule TEXT NOT NULL, due DOUBLE PRECISION NOT NULL, run_id TEXT NOT NULL,
+            PRIMARY KEY (schedule, due))""",
+        """CREATE TABLE wf_definition (
+            workflow TEXT NOT NULL, version TEXT NOT NULL, graph TEXT NOT NULL,
+            created DOUBLE PRECISION NOT NULL, PRIMARY KEY (workflow, version))""",
+    ),
+)
+STEP_COLUMNS = "run_id, key, status, attempt, delta, error, started, finished, worker"
+
+
+def check_version(found: int, place: str) -> None:
+    """Refuse the tables of a newer release: what they mean is not known here.
+
+    Raises:
+        WorkflowError: They are newer.
+    """
+    if found > len(MIGRATIONS):
+        raise WorkflowError(
+            f"the workflow store has version {found}, this release knows versions up to "
+            f"{len(MIGRATIONS)}",
+            where=place,
+            todo="upgrade test-rig, or use another store",
+        )

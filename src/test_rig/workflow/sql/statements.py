@@ -1,0 +1,278 @@
+"""What both stores say alike: everything that is not on the way of an active run.
+
+How to think of it: a store gives `transaction()`, in which a text with `?` for values is executed.
+The subclass knows the connection, how a worker shows that it lives, and how a batch is recorded
+fast.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from itertools import islice
+from typing import Any
+
+from test_rig.workflow.records import AttemptRow, RunRow, Saved, SignalRow, StepRow
+from test_rig.workflow.sql.schema import STEP_COLUMNS
+from test_rig.workflow.states import RunStatus, TaskStatus
+
+__all__ = ["RUN_COLUMNS", "Say", "SqlStore", "run_values"]
+
+RUN_COLUMNS = (
+    "id, workflow, version, status, input, created, priority, output, error, owner, recoveries, "
+    "not_before, deadline, parent, parent_task, wanted, started, finished"
+)
+_RUN_MARKS = ", ".join("?" * 18)
+_ATTEMPT_COLUMNS = "run_id, key, attempt, status, error, started, finished, worker, next_at"
+_FINAL = "('Completed', 'Failed', 'Cancelled', 'TimedOut')"
+
+#: Executes one statement; returns its rows, or for a change the number of rows as one row.
+Say = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
+
+
+def run_values(run: RunRow) -> tuple[Any, ...]:
+    """Return a run's row in the order of `RUN_COLUMNS`."""
+    return (
+        run.id, run.workflow, run.version, run.status.value, run.input, run.created, run.priority,
+        run.output, run.error, run.owner, run.recoveries, run.not_before, run.deadline, run.parent,
+        run.parent_task, run.wanted, run.started, run.finished,
+    )  # fmt: skip
+
+
+def _run(row: Sequence[Any]) -> RunRow:
+    names = RUN_COLUMNS.split(", ")
+    values = dict(zip(names, row, strict=True))
+    return RunRow(**{**values, "status": RunStatus(values["status"])})
+
+
+def _step(row: Sequence[Any]) -> StepRow:
+    values = dict(zip(STEP_COLUMNS.split(", "), row, strict=True))
+    return StepRow(**{**values, "status": TaskStatus(values["status"])})
+
+
+def _attempt(row: Sequence[Any]) -> AttemptRow:
+    values = dict(zip(_ATTEMPT_COLUMNS.split(", "), row, strict=True))
+    return AttemptRow(**{**values, "status": TaskStatus(values["status"])})
+
+
+class SqlStore(ABC):
+    """The statements that both databases share."""
+
+    #: What makes a claim pass by rows that another one has in hand.
+    skip_locked = ""
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[Say]:
+        """Give what executes statements in one transaction that writes."""
+
+    @abstractmethod
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return what a query gives."""
+
+    def claim(
+        self, worker: str, known: Sequence[tuple[str, str]], now: float, limit: int
+    ) -> list[Saved]:
+        """Take pending runs that are due, those with the highest priority first."""
+        if not known:
+            return []
+        pairs, values = _pairs(known)
+        with self.transaction() as say:
+            found = say(
+                f"SELECT id FROM wf_run WHERE status = 'Pending' AND {pairs}"
+                " AND (not_before IS NULL OR not_before <= ?)"
+                f" ORDER BY priority DESC, created LIMIT ?{self.skip_locked}",
+                (*values, now, limit),
+            )
+            ids = [row[0] for row in found]
+            for some in _slices(ids):
+                say(
+                    "UPDATE wf_run SET status = 'Running', owner = ?,"
+                    f" started = coalesce(started, ?) WHERE id IN ({_marks(some)})",
+                    (worker, now, *some),
+                )
+            saved = _saved(say, ids)
+        return sorted(saved, key=lambda each: ids.index(each.run.id))
+
+    def next_due(self, known: Sequence[tuple[str, str]], now: float) -> float | None:
+        """Return when the next pending run is due, None where there is none."""
+        del now
+        if not known:
+            return None
+        pairs, values = _pairs(known)
+        sql = (
+            f"SELECT min(coalesce(not_before, 0)) FROM wf_run WHERE status = 'Pending' AND {pairs}"
+        )
+        due = self.rows(sql, values)[0][0]
+        return None if due is None else float(due)
+
+    def wanted(self, worker: str) -> tuple[list[tuple[str, str]], list[SignalRow]]:
+        """Return what was asked of this worker's runs, and the events that were sent to them."""
+        asked = self.rows(
+            "SELECT id, wanted FROM wf_run WHERE owner = ? AND wanted IS NOT NULL", (worker,)
+        )
+        sent = self.rows(
+            "SELECT s.run_id, s.name, s.payload, s.created FROM wf_signal s"
+            " JOIN wf_run r ON r.id = s.run_id WHERE r.owner = ?",
+            (worker,),
+        )
+        signals = [
+            SignalRow(run_id=run_id, name=name, payload=payload, created=created)
+            for run_id, name, payload, created in sent
+        ]
+        return [(row[0], row[1]) for row in asked], signals
+
+    def create(self, run: RunRow) -> bool:
+        """Record a run unless its id is there; return whether it was new."""
+        with self.transaction() as say:
+            sql = f"INSERT INTO wf_run ({RUN_COLUMNS}) VALUES ({_RUN_MARKS}) ON CONFLICT DO NOTHING"
+            is_new = bool(say(sql, run_values(run))[0][0])
+            if is_new:
+                self.poke(say)
+        return is_new
+
+    def ask(self, run_id: str, wanted: str | None, now: float) -> bool:
+        """Ask a run's owner to cancel or pause it; a run without an owner is ended at once."""
+        status = RunStatus.PAUSED if wanted == "pause" else RunStatus.CANCELLED
+        free = "('Pending')" if wanted == "pause" else "('Pending', 'Paused')"
+        with self.transaction() as say:
+            ended = say(
+                f"UPDATE wf_run SET status = ?, finished = ? WHERE id = ? AND status IN {free}",
+                (status.value, None if wanted == "pause" else now, run_id),
+            )[0][0]
+            asked = say(
+                "UPDATE wf_run SET wanted = ? WHERE id = ? AND status = 'Running'",
+                (wanted, run_id),
+            )[0][0]
+            if asked:
+                self.poke(say)
+        return bool(ended or asked)
+
+    def signal(self, row: SignalRow) -> bool:
+        """Record an event for a run; return whether it is the first of its name."""
+        with self.transaction() as say:
+            is_new = say(
+                "INSERT INTO wf_signal (run_id, name, payload, created) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                (row.run_id, row.name, row.payload, row.created),
+            )[0][0]
+            self.poke(say)
+        return bool(is_new)
+
+    def revive(self, run_id: str, *, is_again: bool, now: float) -> bool:
+        """Make a paused run pending, or, with `is_again`, a failed one without its failures."""
+        del now
+        was = "('Failed', 'Cancelled', 'TimedOut', 'Paused')" if is_again else "('Paused')"
+        with self.transaction() as say:
+            revived = say(
+                "UPDATE wf_run SET status = 'Pending', owner = NULL, wanted = NULL, error = NULL,"
+                " output = NULL, finished = NULL, not_before = NULL, deadline = NULL,"
+                f" recoveries = 0 WHERE id = ? AND status IN {was}",
+                (run_id,),
+            )[0][0]
+            if revived and is_again:
+                say("DELETE FROM wf_step WHERE run_id = ? AND status <> 'Completed'", (run_id,))
+                # Its attempts stay to be looked at, and no longer count as failures.
+                say(
+                    "UPDATE wf_attempt SET status = 'Cancelled', next_at = NULL WHERE run_id = ?",
+                    (run_id,),
+                )
+            if revived:
+                self.poke(say)
+        return bool(revived)
+
+    def poke(self, say: Say) -> None:
+        """Tell the workers that there is something new."""
+        del say  # where a worker looks for itself nobody has to be told
+
+    def free_runs(self, say: Say, dead: Iterable[str]) -> int:
+        """Make the runs of dead workers pending, within a transaction."""
+        freed = 0
+        for worker in dead:
+            if not say("UPDATE wf_worker SET lost = 1 WHERE id = ? AND lost = 0", (worker,))[0][0]:
+                continue
+            say(
+                "UPDATE wf_attempt SET status = 'Cancelled' WHERE worker = ? AND status ="
+                " 'Running' AND run_id IN (SELECT id FROM wf_run WHERE owner = ?)",
+                (worker, worker),
+            )
+            freed += say(
+                "UPDATE wf_run SET status = 'Pending', owner = NULL, recoveries = recoveries + 1"
+                " WHERE owner = ?",
+                (worker,),
+            )[0][0]
+        return freed
+
+    def read(self, run_id: str) -> Saved | None:
+        """Return all that is recorded of a run."""
+        found = _saved(self.rows, [run_id])
+        return found[0] if found else None
+
+    def status(self, run_id: str) -> RunRow | None:
+        """Return a run's row."""
+        found = self.rows(f"SELECT {RUN_COLUMNS} FROM wf_run WHERE id = ?", (run_id,))
+        return _run(found[0]) if found else None
+
+    def runs(
+        self, *, workflow: str | None, status: str | None, limit: int, before: float | None
+    ) -> list[RunRow]:
+        """Return runs, the newest first."""
+        where, values = ["1 = 1"], []
+        for column, sign, value in (
+            ("workflow", "=", workflow), ("status", "=", status), ("created", "<", before)
+        ):  # fmt: skip
+            if value is not None:
+                where.append(f"{column} {sign} ?")
+                values.append(value)
+        found = self.rows(
+            f"SELECT {RUN_COLUMNS} FROM wf_run WHERE {' AND '.join(where)}"
+            " ORDER BY created DESC LIMIT ?",
+            (*values, limit),
+        )
+        return [_run(row) for row in found]
+
+
+def _saved(say: Say, ids: Sequence[str]) -> list[Saved]:
+    runs: dict[str, RunRow] = {}
+    steps: dict[str, list[StepRow]] = {}
+    attempts: dict[str, list[AttemptRow]] = {}
+    signals: dict[str, list[SignalRow]] = {}
+    for some in _slices(ids):
+        marks = _marks(some)
+        for row in say(f"SELECT {RUN_COLUMNS} FROM wf_run WHERE id IN ({marks})", some):
+            runs[row[0]] = _run(row)
+        for row in say(f"SELECT {STEP_COLUMNS} FROM wf_step WHERE run_id IN ({marks})", some):
+            steps.setdefault(row[0], []).append(_step(row))
+        sql = (
+            f"SELECT {_ATTEMPT_COLUMNS} FROM wf_attempt WHERE run_id IN ({marks}) ORDER BY attempt"
+        )
+        for row in say(sql, some):
+            attempts.setdefault(row[0], []).append(_attempt(row))
+        sql = f"SELECT run_id, name, payload, created FROM wf_signal WHERE run_id IN ({marks})"
+        for run_id, name, payload, created in say(sql, some):
+            row_ = SignalRow(run_id=run_id, name=name, payload=payload, created=created)
+            signals.setdefault(run_id, []).append(row_)
+    return [
+        Saved(
+            run=run,
+            steps=tuple(steps.get(run_id, ())),
+            attempts=tuple(attempts.get(run_id, ())),
+            signals=tuple(signals.get(run_id, ())),
+        )
+        for run_id, run in runs.items()
+    ]
+
+
+def _pairs(known: Sequence[tuple[str, str]]) -> tuple[str, list[str]]:
+    marks = ", ".join(["(?, ?)"] * len(known))
+    return f"(workflow, version) IN (VALUES {marks})", [part for pair in known for part in pair]
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _slices(values: Sequence[str], size: int = 500) -> Iterable[list[str]]:
+    rest = iter(values)
+    while some := list(islice(rest, size)):
+        yield some

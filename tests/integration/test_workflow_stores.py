@@ -1,0 +1,183 @@
+"""Workflows on real stores: what is left when processes are killed, stall, or lose the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "workflow_scripts"))
+
+from chain import STEPS, made
+
+from test_rig.errors import WorkflowError
+from test_rig.workflow import Executor, RunStatus, Workflow, task
+from test_rig.workflow.catalog import forget
+
+SCRIPT = Path(__file__).parent / "workflow_scripts" / "chain.py"
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty store of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'store.db'}"
+        return
+    server = request.getfixturevalue("postgres_url")
+    name = f"wf_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"'.encode())
+        yield server.rsplit("/", 1)[0] + f"/{name}"
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+@pytest.fixture
+def start(tmp_path: Path, url: str) -> Iterator[Start]:
+    """Start worker processes; what is left of them is killed at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(step_s: float, *rest: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), url, str(tmp_path / "log"), str(step_s)]
+            + [str(each) for each in rest],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+    forget("test_rig")
+
+
+def eventually(condition: Callable[[], Any], what: str) -> None:
+    """Wait until a condition holds."""
+    until = time.monotonic() + 40
+    while not condition():
+        assert time.monotonic() < until, what
+        time.sleep(0.01)
+
+
+def executions(tmp_path: Path) -> list[list[str]]:
+    """Return what was executed: (run, task, pid, time)."""
+    path = tmp_path / "log"
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def final_values() -> dict[str, int]:
+    """Return what a chain leaves in the context."""
+    values = {f"v{number}": sum(range(number + 1)) for number in range(STEPS)}
+    return {**values, "v100": 100, "v200": 200}
+
+
+def test_a_killed_process_is_gone_on_with_by_the_next_one(
+    url: str, start: Start, tmp_path: Path
+) -> None:
+    """Finished tasks are not run again, those in flight are, and the result is the same."""
+    victim = start(0.15, 1)
+    eventually(lambda: len(executions(tmp_path)) >= 4, "no task ran")
+    victim.kill()
+    victim.wait()
+    with Executor(url) as executor:
+        done = {key for key in executor.list(limit=1)[0].task_results}
+        (run,) = executor.list()
+        done = set(executor.get(run.run_id).task_results)
+        before = len(executions(tmp_path))
+        result = executor.submit(made(str(tmp_path / "log"), 0), {"n": 0}, key="run-0").result(40)
+    assert result.status is RunStatus.COMPLETED
+    assert result.final_context == {"n": 0, **final_values()}
+    again = [key for _, key, _, _ in executions(tmp_path)[before:]]
+    assert done
+    assert not done & set(again)
+
+
+def test_a_living_worker_takes_over_at_once(url: str, start: Start, tmp_path: Path) -> None:
+    """It learns of the death by a lock, not by a lease; nothing polls for it."""
+    victim = start(0.3, 1)
+    eventually(lambda: executions(tmp_path), "no task ran")
+    helper = start(0.0)
+    victim.kill()
+    victim.wait()
+    killed = time.time()
+    own = str(helper.pid)
+    eventually(lambda: any(row[2] == own for row in executions(tmp_path)), "nobody took over")
+    first = min(float(row[3]) for row in executions(tmp_path) if row[2] == own)
+    assert first - killed < 1.9, "not before the lease of 2 s was over"
+
+
+def test_a_stalled_worker_loses_its_runs_and_records_nothing_late(
+    url: str, start: Start, tmp_path: Path
+) -> None:
+    """When it wakes its result is refused: each task has one result, from the one that took over."""
+    stalled = start(0.4, 1)
+    eventually(lambda: executions(tmp_path), "no task ran")
+    os.kill(stalled.pid, signal.SIGSTOP)
+    with Executor(url, workflows=[made(str(tmp_path / "log"), 0)], lease_s=2.0) as executor:
+        (run,) = executor.list()
+        result = executor.handle(run.run_id).result(40)
+        os.kill(stalled.pid, signal.SIGCONT)
+        assert result.status is RunStatus.COMPLETED
+        time.sleep(1)  # what the stalled worker wants to record would be there by now
+        saved = executor.saved(run.run_id)
+        assert {step.worker for step in saved.steps if step.key == "join"} == {
+            executor.engine.worker
+        }
+        assert saved.run.status is RunStatus.COMPLETED
+        assert saved.run.recoveries == 1
+
+
+def test_runs_are_shared_and_none_is_run_twice(url: str, start: Start, tmp_path: Path) -> None:
+    """Two workers over one store: each task of each run is executed once."""
+    workers = [start(0.001, 20), start(0.001, 20)]
+    with Executor(url) as executor:
+        eventually(
+            lambda: len(executor.list(status="Completed", limit=100)) == 20, "not all completed"
+        )
+    assert len(workers) == 2
+    counts = Counter((run, key) for run, key, _, _ in executions(tmp_path))
+    assert len(counts) == 20 * (STEPS + 2)
+    assert set(counts.values()) == {1}
+
+
+def test_a_run_of_another_version_is_left_to_who_knows_it(url: str) -> None:
+    """It says so; the right code goes on with it."""
+    first = Workflow("v", [task("a")(lambda context: {"by": 1})], version="1")
+    second = Workflow("v", [task("b")(lambda context: {"by": 2})], version="2")
+    try:
+        with Executor(url) as executor:
+            waiting = executor.submit(first, delay=3600).run_id
+        with Executor(url, workflows=[second]) as executor:
+            with pytest.raises(WorkflowError, match="began with version 1, and this process has 2"):
+                executor.resume(waiting)
+            assert executor.run(second).final_context == {"by": 2}
+            assert executor.get(waiting).status is RunStatus.PENDING
+    finally:
+        forget("test_rig")
+
+
+def test_a_store_of_a_newer_release_is_refused(url: str) -> None:
+    """With both versions, before anything is changed."""
+    with Executor(url) as executor, executor.store.transaction() as say:  # type: ignore[attr-defined]  # every store has it
+        if url.startswith("sqlite"):
+            say("PRAGMA user_version = 99", ())
+        else:
+            say("INSERT INTO wf_meta VALUES (99)", ())
+    with pytest.raises(WorkflowError, match="has version 99"):
+        Executor(url)
