@@ -38,8 +38,8 @@ from enum import Enum
 __all__ = [
     "CircuitBreakerOpen",
     "ConnectFailed",
-    "CoordinationTimeout",
     "ContextInvalid",
+    "CoordinationTimeout",
     "DeadlineExceeded",
     "ErrorCategory",
     "Failure",

@@ -96,7 +96,6 @@ def test_a_killed_process_is_gone_on_with_by_the_next_one(
     victim.kill()
     victim.wait()
     with Executor(url) as executor:
-        done = {key for key in executor.list(limit=1)[0].task_results}
         (run,) = executor.list()
         done = set(executor.get(run.run_id).task_results)
         before = len(executions(tmp_path))
@@ -119,13 +118,13 @@ def test_a_living_worker_takes_over_at_once(url: str, start: Start, tmp_path: Pa
     own = str(helper.pid)
     eventually(lambda: any(row[2] == own for row in executions(tmp_path)), "nobody took over")
     first = min(float(row[3]) for row in executions(tmp_path) if row[2] == own)
-    assert first - killed < 1.9, "not before the lease of 2 s was over"
+    assert first - killed < 10, "before the lease of 12 s was over"
 
 
 def test_a_stalled_worker_loses_its_runs_and_records_nothing_late(
     url: str, start: Start, tmp_path: Path
 ) -> None:
-    """When it wakes its result is refused: each task has one result, from the one that took over."""
+    """When it wakes its result is refused: each task has one result, from its heir."""
     stalled = start(0.4, 1)
     eventually(lambda: executions(tmp_path), "no task ran")
     os.kill(stalled.pid, signal.SIGSTOP)

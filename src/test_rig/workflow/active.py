@@ -10,8 +10,9 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
 
+from test_rig.workflow.commands import Finish
 from test_rig.workflow.definition import Workflow
-from test_rig.workflow.plan import Finish, Plan
+from test_rig.workflow.plan import Plan
 from test_rig.workflow.records import RunRow, StepRow
 from test_rig.workflow.result import WorkflowResult, result_of
 from test_rig.workflow.states import RunStatus, TaskStatus

@@ -22,7 +22,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from test_rig.errors import ContextInvalid
-from test_rig.workflow.plan import Outcome
+from test_rig.workflow.commands import Outcome
 from test_rig.workflow.records import Failure
 from test_rig.workflow.states import TaskStatus
 from test_rig.workflow.task import Task, TaskContext, TaskInfo

@@ -14,12 +14,9 @@ under a new name.
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -28,31 +25,31 @@ from typing import Any
 
 from test_rig.errors import WorkflowError
 from test_rig.workflow.active import Active, Limits, Progress, new_id
-from test_rig.workflow.bodies import Bodies, Job, abandoned
-from test_rig.workflow.definition import Workflow
-from test_rig.workflow.plan import (
+from test_rig.workflow.attempts import MARK_AFTER_S, Attempts
+from test_rig.workflow.bodies import Job
+from test_rig.workflow.commands import (
     Command,
     Finish,
     Outcome,
-    Plan,
     Record,
     Retry,
     Start,
     Stop,
     Wake,
-    text_of,
 )
-from test_rig.workflow.records import AttemptRow, Batch, Failure, RunFinish, RunRow, Saved
+from test_rig.workflow.definition import Workflow
+from test_rig.workflow.plan import Plan
+from test_rig.workflow.queueing import ReadyQueue
+from test_rig.workflow.records import Batch, Failure, RunFinish, RunRow, Saved, text_of
 from test_rig.workflow.result import WorkflowResult
 from test_rig.workflow.states import RunStatus, TaskStatus
 from test_rig.workflow.store import Store, WorkerLost
+from test_rig.workflow.timers import Timers
 from test_rig.workflow.values import decoded, encoded
 
 __all__ = ["Engine"]
 
 _EVENTS_PER_COMMIT = 512
-_MARK_AFTER_S = 0.1
-_GRACE_S = 0.5
 _FALLBACK_S = 1.0
 
 
@@ -72,16 +69,12 @@ class Engine:
         self.worker = new_id()
         self._on_progress = on_progress
         self._inbox: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
-        self._bodies = Bodies("workflow")
+        self._timers = Timers()
+        self._attempts = Attempts(self._timers, self._on_ended)
         self._known: dict[tuple[str, str], Workflow] = {}
         self._runs: dict[str, Active] = {}
-        self._jobs: dict[tuple[str, str], Job] = {}
         self._waiters: dict[str, list[Future[WorkflowResult | None]]] = {}
-        self._ready: list[tuple[int, int, int, Active, str]] = []
-        self._blocked: dict[tuple[str, ...], deque[tuple[int, int, int, Active, str]]] = {}
-        self._used: dict[tuple[str, ...], int] = {}
-        self._timers: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
-        self._numbers = itertools.count()
+        self._ready = ReadyQueue()
         self._batch = Batch()
         self._after: list[Callable[[], None]] = []
         self._is_marking = False
@@ -102,7 +95,7 @@ class Engine:
         if self._thread.is_alive():
             self._inbox.put((self._on_close,))
             self._thread.join(wait_s)
-        self._bodies.close()
+        self._attempts.bodies.close()
         with suppress(WorkflowError):
             self.store.dismiss(self.worker)
 
@@ -158,28 +151,15 @@ class Engine:
                     message = None
             if message is not None:
                 message[0](*message[1:])
-            self._fire()
+            self._timers.fire()
             self._commit()
             self._dispatch()
 
     def _next(self) -> tuple[Any, ...] | None:
-        timeout = None
-        if self._timers:
-            timeout = max(0.0, self._timers[0][0] - time.monotonic())
         try:
-            return self._inbox.get(timeout=timeout)
+            return self._inbox.get(timeout=self._timers.wait_s())
         except Empty:
             return None
-
-    def _fire(self) -> None:
-        while self._timers and self._timers[0][0] <= time.monotonic():
-            _, _, function, values = heapq.heappop(self._timers)
-            function(*values)
-
-    def _later(self, wait_s: float, function: Callable[..., None], *values: Any) -> None:
-        # Waits are monotonic: a clock that is set neither hurries nor delays them.
-        entry = (time.monotonic() + max(0.0, wait_s), next(self._numbers), function, values)
-        heapq.heappush(self._timers, entry)
 
     def _commit(self) -> None:
         batch, after = self._batch, self._after
@@ -215,13 +195,9 @@ class Engine:
     def _renew(self, error: WorkflowError) -> None:
         """Drop everything and go on as another worker: what was here is not ours any more."""
         self._broken = error
-        for job in self._jobs.values():
-            self._bodies.stop(job, "cancelled")
-        self._jobs.clear()
+        self._attempts.stop_all()
         self._runs.clear()
-        self._ready.clear()
-        self._blocked.clear()
-        self._used.clear()
+        self._ready = ReadyQueue()
         self._batch, self._after = Batch(), []
         waiters, self._waiters = self._waiters, {}
         for futures in waiters.values():
@@ -241,7 +217,7 @@ class Engine:
         except WorkflowError as error:
             self._broken = error
             if not self._is_closing:
-                self._later(_FALLBACK_S, self._reenlist)
+                self._timers.later(_FALLBACK_S, self._reenlist)
         else:
             self._on_look()
 
@@ -256,7 +232,7 @@ class Engine:
             self._batch.runs.append(run)
             self._has_backlog = True
             if run.not_before is not None and is_later:
-                self._later(run.not_before - now, self._claim)
+                self._timers.later(run.not_before - now, self._claim)
             return
         run.status, run.owner, run.started = RunStatus.RUNNING, self.worker, now
         self._batch.runs.append(run)
@@ -272,12 +248,10 @@ class Engine:
             self._after.append(lambda: future.set_result(None))
 
     def _on_ended(self, job: Job, outcome: Outcome) -> None:
-        name = (job.run_id, job.key)
-        if self._jobs.get(name) is not job:
+        if not self._attempts.take(job):
             return  # nobody waits for it any more
-        del self._jobs[name]
         active = self._runs[job.run_id]
-        self._release(active, job)
+        self._ready.release(active, job.key)
         if job.is_marked:
             self._batch.ended.append((job.run_id, job.key, job.attempt))
         self._apply(active, active.plan.ended(job.key, outcome, time.time()))
@@ -305,18 +279,9 @@ class Engine:
             self._apply(active, active.plan.cancel(now))
         elif wanted == "pause" and not active.plan.is_pausing:
             # What waits for a place is not started; what runs comes to its end.
-            for key in [k for k in active.plan.active if (active.run.id, k) not in self._jobs]:
+            for key in [k for k in active.plan.active if (active.run.id, k) not in self._attempts]:
                 active.plan.withhold(key)
             self._apply(active, active.plan.pause(now))
-
-    def _on_late(self, job: Job) -> None:
-        if self._jobs.get((job.run_id, job.key)) is job:
-            self._bodies.stop(job, "late")
-            self._later(_GRACE_S, self._on_hopeless, job)
-
-    def _on_hopeless(self, job: Job) -> None:
-        if self._jobs.get((job.run_id, job.key)) is job:
-            self._on_ended(job, abandoned(job))
 
     def _on_due(self, run_id: str, key: str) -> None:
         if active := self._runs.get(run_id):
@@ -328,9 +293,7 @@ class Engine:
 
     def _on_close(self) -> None:
         self._is_closing = True
-        for job in self._jobs.values():
-            self._bodies.stop(job, "cancelled")
-        self._jobs.clear()
+        self._attempts.stop_all()
         self._commit()
         for futures in self._waiters.values():
             for future in futures:
@@ -339,7 +302,7 @@ class Engine:
         self._waiters.clear()
 
     def _beat_later(self) -> None:
-        self._later(self.limits.lease_s / 3, self._beat)
+        self._timers.later(self.limits.lease_s / 3, self._beat)
 
     def _beat(self) -> None:
         try:
@@ -348,6 +311,8 @@ class Engine:
             self._renew(lost)
         except WorkflowError as error:
             self._broken = error
+        else:
+            self._on_look()  # for those whose lease is over, and for news that was lost
         self._beat_later()
 
     # Taking runs
@@ -364,10 +329,10 @@ class Engine:
             if not self._has_backlog and (due := self.store.next_due(known, now)) is not None:
                 self._has_backlog = True
                 if due > now:
-                    self._later(due - now, self._claim)
+                    self._timers.later(due - now, self._claim)
         except WorkflowError as error:
             self._broken = error
-            self._later(_FALLBACK_S, self._claim)
+            self._timers.later(_FALLBACK_S, self._claim)
             return
         for saved in taken:
             self._take(saved, now)
@@ -399,7 +364,7 @@ class Engine:
         )
         active = self._runs[run.id] = Active(run, workflow, plan)
         if run.deadline is not None:
-            self._later(run.deadline - time.time(), self._on_run_late, run.id)
+            self._timers.later(run.deadline - time.time(), self._on_run_late, run.id)
         return active
 
     # Commands
@@ -413,24 +378,23 @@ class Engine:
                 if self._on_progress is not None:
                     self._tell(active, command.step.key, command.step.status, command.step.attempt)
             elif isinstance(command, Start):
-                self._enqueue(active, command.key)
+                self._ready.add(active, command.key)
             elif isinstance(command, Retry):
                 batch.attempts.append(command.row)
                 if command.row.next_at is not None and self._on_progress is not None:
                     self._tell(active, command.row.key, TaskStatus.PENDING, command.row.attempt)
             elif isinstance(command, Wake):
                 wait_s = command.at - time.time()
-                self._later(wait_s, self._on_due, run.id, command.key)
+                self._timers.later(wait_s, self._on_due, run.id, command.key)
             elif isinstance(command, Stop):
                 self._stop(active, command.key)
             else:
                 self._finish(active, command)
 
     def _stop(self, active: Active, key: str) -> None:
-        job = self._jobs.pop((active.run.id, key), None)
+        job = self._attempts.stop(active.run.id, key)
         if job is not None:
-            self._bodies.stop(job, "cancelled")
-            self._release(active, job)
+            self._ready.release(active, job.key)
             if job.is_marked:
                 self._batch.ended.append((job.run_id, job.key, job.attempt))
 
@@ -473,39 +437,20 @@ class Engine:
             )
             self._after.append(lambda: told(progress))
 
-    # Places
-
-    def _enqueue(self, active: Active, key: str) -> None:
-        task = active.plan.places[key].task
-        heapq.heappush(
-            self._ready,
-            (-active.run.priority, -task.priority, next(self._numbers), active, key),
-        )
+    # Attempts
 
     def _dispatch(self) -> None:
-        while self._ready and len(self._jobs) < self.limits.max_tasks:
-            entry = heapq.heappop(self._ready)
-            active, key = entry[3], entry[4]
-            if key not in active.plan.active or active.run.id not in self._runs:
-                continue  # cancelled, or withheld, while it waited
-            full = self._full_place(active, key)
-            if full is not None:
-                self._blocked.setdefault(full, deque()).append(entry)
-                continue
+        if len(self._attempts) >= self.limits.max_tasks:
+            return
+        for active, key in self._ready.take():
             self._launch(active, key)
-
-    def _full_place(self, active: Active, key: str) -> tuple[str, ...] | None:
-        for place, limit in active.places(key):
-            if self._used.get(place, 0) >= limit:
-                return place
-        return None
+            if len(self._attempts) >= self.limits.max_tasks:
+                break
 
     def _launch(self, active: Active, key: str) -> None:
         plan = active.plan
         place = plan.places[key]
         task = place.task
-        for name, _ in active.places(key):
-            self._used[name] = self._used.get(name, 0) + 1
         job = Job(
             run_id=active.run.id,
             key=key,
@@ -516,47 +461,24 @@ class Engine:
             deliver=self._deliver,
             deadline=None if task.timeout_s is None else time.time() + task.timeout_s,
         )
-        self._jobs[active.run.id, key] = job
         plan.started(key)
         if self._on_progress is not None:
             self._tell(active, key, TaskStatus.RUNNING, place.attempt)
             self._inbox.put((_nothing,))
-        self._bodies.start(job)
-        if task.timeout_s is not None:
-            self._later(task.timeout_s, self._on_late, job)
+        self._attempts.start(job)
         if not self._is_marking:
             self._is_marking = True
-            self._later(_MARK_AFTER_S, self._mark)
+            self._timers.later(MARK_AFTER_S, self._mark)
 
     def _deliver(self, job: Job, outcome: Outcome) -> None:
         self._inbox.put((self._on_ended, job, outcome))
 
-    def _release(self, active: Active, job: Job) -> None:
-        for name, _ in active.places(job.key):
-            self._used[name] -= 1
-            waiting = self._blocked.get(name)
-            if waiting:
-                heapq.heappush(self._ready, waiting.popleft())
-
     def _mark(self) -> None:
         """Record which attempts run: those that are not over at once, for whoever looks."""
-        until = time.time() - _MARK_AFTER_S / 2
-        for job in self._jobs.values():
-            if not job.is_marked and job.started <= until:
-                job.is_marked = True
-                self._batch.attempts.append(
-                    AttemptRow(
-                        run_id=job.run_id,
-                        key=job.key,
-                        attempt=job.attempt,
-                        status=TaskStatus.RUNNING,
-                        started=job.started,
-                        worker=self.worker,
-                    )
-                )
-        self._is_marking = any(not job.is_marked for job in self._jobs.values())
+        self._batch.attempts += self._attempts.marks(self.worker)
+        self._is_marking = self._attempts.has_unmarked
         if self._is_marking:
-            self._later(_MARK_AFTER_S, self._mark)
+            self._timers.later(MARK_AFTER_S, self._mark)
 
 
 def _nothing() -> None:

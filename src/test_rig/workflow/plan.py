@@ -16,88 +16,17 @@ A task that is mapped over a list is one task with an instance for each element:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from test_rig.workflow.commands import Command, Finish, Outcome, Record, Retry, Start, Stop, Wake
 from test_rig.workflow.graph import Graph
 from test_rig.workflow.merging import Conflict, MergeRule, merge
-from test_rig.workflow.records import AttemptRow, Failure, Saved, StepRow
+from test_rig.workflow.records import AttemptRow, Failure, Saved, StepRow, text_of
 from test_rig.workflow.states import RunStatus, TaskStatus
 from test_rig.workflow.task import Task
 from test_rig.workflow.values import decoded, encoded
 
-__all__ = [
-    "Command",
-    "Finish",
-    "Outcome",
-    "Place",
-    "Plan",
-    "Record",
-    "Retry",
-    "Start",
-    "Stop",
-    "Wake",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one attempt."""
-
-    status: TaskStatus
-    started: float
-    finished: float
-    delta: dict[str, Any] | None = None
-    delta_text: str | None = None
-    failure: Failure | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Start an attempt; the engine may make it wait for a place."""
-
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """End a running attempt: nobody waits for its result any more."""
-
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Record a task's result."""
-
-    step: StepRow
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """Record an attempt that failed, and when the next one is due."""
-
-    row: AttemptRow
-
-
-@dataclass(frozen=True, slots=True)
-class Wake:
-    """Tell the plan (`due`) when this time has come."""
-
-    key: str
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The run is over, or paused."""
-
-    status: RunStatus
-    output: dict[str, Any] | None = None
-    failure: Failure | None = None
-
-
-Command = Start | Stop | Record | Retry | Wake | Finish
+__all__ = ["Place", "Plan"]
 
 
 class Place:
@@ -521,33 +450,6 @@ class Plan:
 def why_of(is_late: bool) -> str:
     """Return why a run ended before its tasks did."""
     return "the run's time was over" if is_late else "the run was cancelled"
-
-
-def text_of(failure: Failure) -> str:
-    """Return a failure as the JSON text that is recorded."""
-    text, _ = encoded(
-        {
-            "type": failure.type,
-            "message": failure.message.encode(errors="replace").decode(),
-            "traceback": failure.traceback.encode(errors="replace").decode(),
-            "names": list(failure.names),
-        },
-        where="failure",
-    )
-    return text
-
-
-def failure_of(text: str | None) -> Failure | None:
-    """Return the failure that a JSON text records."""
-    if text is None:
-        return None
-    plain = decoded(text)
-    return Failure(
-        type=plain["type"],
-        message=plain["message"],
-        traceback=plain["traceback"],
-        names=tuple(plain["names"]),
-    )
 
 
 def _conflict(conflicts: list[Conflict]) -> Failure:

@@ -5,8 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from test_rig.workflow.states import RunStatus, TaskStatus
+from test_rig.workflow.values import decoded, encoded
 
-__all__ = ["AttemptRow", "Batch", "Failure", "RunFinish", "RunRow", "Saved", "SignalRow", "StepRow"]
+__all__ = [
+    "AttemptRow",
+    "Batch",
+    "Failure",
+    "RunFinish",
+    "RunRow",
+    "Saved",
+    "SignalRow",
+    "StepRow",
+    "failure_of",
+    "text_of",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +34,33 @@ class Failure:
 
     def __str__(self) -> str:
         return f"{self.type}: {self.message}" if self.message else self.type
+
+
+def text_of(failure: Failure) -> str:
+    """Return a failure as the JSON text that is recorded."""
+    text, _ = encoded(
+        {
+            "type": failure.type,
+            "message": failure.message.encode(errors="replace").decode(),
+            "traceback": failure.traceback.encode(errors="replace").decode(),
+            "names": list(failure.names),
+        },
+        where="failure",
+    )
+    return text
+
+
+def failure_of(text: str | None) -> Failure | None:
+    """Return the failure that a JSON text records."""
+    if text is None:
+        return None
+    plain = decoded(text)
+    return Failure(
+        type=plain["type"],
+        message=plain["message"],
+        traceback=plain["traceback"],
+        names=tuple(plain["names"]),
+    )
 
 
 @dataclass(slots=True, kw_only=True)

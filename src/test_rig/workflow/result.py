@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from test_rig.workflow.plan import failure_of
-from test_rig.workflow.records import Failure, RunRow, StepRow
+from test_rig.workflow.records import Failure, RunRow, StepRow, failure_of
 from test_rig.workflow.states import RunStatus, TaskStatus
 from test_rig.workflow.values import copied, decoded
 

@@ -43,7 +43,7 @@ def made(log: str, step_s: float) -> Workflow:
 if __name__ == "__main__":
     url, log, step_s, *rest = sys.argv[1:]
     workflow = made(log, float(step_s))
-    with Executor(url, workflows=[workflow], lease_s=2.0) as executor:
+    with Executor(url, workflows=[workflow], lease_s=12.0) as executor:
         for number in range(int(rest[0]) if rest else 0):
             executor.submit(workflow, {"n": number}, key=f"run-{number}")
         print("ready", flush=True)

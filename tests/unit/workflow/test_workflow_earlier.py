@@ -18,6 +18,8 @@ from test_rig.workflow.catalog import forget
 
 @pytest.fixture(autouse=True)
 def _forgotten() -> Iterator[None]:
+    for spelling in ("cloacina", "cloacina_sqlite", "cloacina_postgres"):
+        forget(spelling)  # what examples of the docs left
     yield
     for spelling in ("cloacina", "cloacina_sqlite", "cloacina_postgres"):
         forget(spelling)

@@ -18,6 +18,7 @@ from test_rig.workflow.catalog import forget
 @pytest.fixture
 def executor() -> Iterator[Executor]:
     """An executor in memory; what a test marks is forgotten after it."""
+    forget("test_rig")  # what examples of the docs left
     with Executor("sqlite://:memory:") as made:
         yield made
     forget("test_rig")

@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from test_rig.workflow.commands import Finish, Outcome, Record, Retry, Start, Stop, Wake
 from test_rig.workflow.graph import Graph
-from test_rig.workflow.plan import Finish, Outcome, Plan, Record, Retry, Start, Stop, Wake
+from test_rig.workflow.plan import Plan
 from test_rig.workflow.records import AttemptRow, Failure, RunRow, Saved, StepRow
 from test_rig.workflow.retry import RetryPolicy
 from test_rig.workflow.rules import read_rule
