@@ -6,6 +6,9 @@ answers what the rig asks of a TiDB: its version, its two levels and the error f
 in an SQLite, so that the rig's queries are really run). It stores no tables and proves nothing
 about TiDB's transactions.
 
+`imports` are its import jobs (`SHOW IMPORT JOBS`, `SHOW IMPORT JOB n`), which advance by a step
+every time that they are shown, with the columns of the version that is stood in for.
+
 `answers` is where a test adds statements: a pattern of the whole text, and a function that gets
 the match and returns (rows, column names).
 """
@@ -17,6 +20,8 @@ import re
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self, cast
 
 from mysql_mimic import MysqlServer
@@ -43,11 +48,87 @@ CREATE TABLE information_schema.DATA_LOCK_WAITS (
     KEY, KEY_INFO, TRX_ID, CURRENT_HOLDING_TRX_ID, SQL_DIGEST, SQL_DIGEST_TEXT);
 """
 
+#: Its clock is not UTC's.
+TIME_ZONE = timedelta(hours=8)
+#: Up to v8.5.0, and those of v9 (TiDB documentation, SHOW IMPORT JOB).
+OLD_IMPORT_COLUMNS = (
+    *("Job_ID", "Data_Source", "Target_Table", "Table_ID", "Phase", "Status", "Source_File_Size"),
+    *("Imported_Rows", "Result_Message", "Create_Time", "Start_Time", "End_Time", "Created_By"),
+)
+NEW_IMPORT_COLUMNS = (
+    *("Job_ID", "Group_Key", *OLD_IMPORT_COLUMNS[1:], "Last_Update_Time", "Cur_Step"),
+    *("Cur_Step_Processed_Size", "Cur_Step_Total_Size", "Cur_Step_Progress_Pct"),
+    *("Cur_Step_Speed", "Cur_Step_ETA"),
+)
+#: What a job goes through: status, phase, step, imported rows, time left.
+_IMPORT_STEPS = (
+    ("pending", "", None, None, None),
+    ("running", "global-sorting", "encode", None, "00:00:30"),
+    ("running", "importing", "ingest", 400, "00:00:20"),
+    ("running", "importing", "ingest", 800, "00:00:10"),
+    ("running", "validating", "post-process", 1000, None),
+)
+
+
+@dataclass(slots=True)
+class StandinImport:
+    """One import job, which ends as it was told to."""
+
+    number: int
+    table: str = "`test`.`orders`"
+    end: str = "finished"
+    message: str = ""
+    step: int = 0
+    began: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
+
+    def advance(self) -> None:
+        """Go a step further."""
+        self.step = min(self.step + 1, len(_IMPORT_STEPS))
+
+    def shown(self) -> dict[str, Any]:
+        """Return its row, by the names of all columns there are."""
+        is_over = self.step >= len(_IMPORT_STEPS)
+        status, phase, step, rows, left = (
+            (self.end, "", None, 1000 if self.end == "finished" else 400, None)
+            if is_over
+            else _IMPORT_STEPS[self.step]
+        )
+        begin = self.began + TIME_ZONE
+        return {
+            "Job_ID": self.number,
+            "Group_Key": None,
+            "Data_Source": f"s3://bucket/{self.number}.csv",
+            "Target_Table": self.table,
+            "Table_ID": 100 + self.number,
+            "Phase": phase,
+            "Status": status,
+            "Source_File_Size": "1.5GiB",
+            "Imported_Rows": rows,
+            "Result_Message": self.message if is_over else "",
+            "Create_Time": begin.isoformat(" "),
+            "Start_Time": None if status == "pending" else begin.isoformat(" "),
+            "End_Time": (begin + timedelta(seconds=40)).isoformat(" ") if is_over else None,
+            "Created_By": "root@%",
+            "Last_Update_Time": begin.isoformat(" "),
+            "Cur_Step": step,
+            "Cur_Step_Processed_Size": "4.55GB" if step else None,
+            "Cur_Step_Total_Size": "298GB" if step else None,
+            "Cur_Step_Progress_Pct": "1" if step else None,
+            "Cur_Step_Speed": "10.96MB/s" if step else None,
+            "Cur_Step_ETA": left,
+        }
+
 
 class TidbStandin:
-    """The server, on a port and a thread of its own; a context manager."""
+    """The server, on a port and a thread of its own; a context manager.
 
-    def __init__(self) -> None:
+    Args:
+        import_columns: The columns of its import jobs: those of a version.
+    """
+
+    def __init__(self, *, import_columns: Sequence[str] = OLD_IMPORT_COLUMNS) -> None:
+        self.imports: list[StandinImport] = []
+        self.import_columns = import_columns
         self.views = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         self.views.executescript(_VIEWS)
         self.statements: list[str] = []
@@ -179,6 +260,22 @@ class _Session(MimicSession):
             victim.connection.kill(KillKind.CONNECTION)
         return _NOTHING
 
+    async def _now(self, match: re.Match[str]) -> Answer:
+        now = datetime.now(UTC).replace(tzinfo=None) + TIME_ZONE
+        return ((now.isoformat(" "),),), ("NOW(6)",)
+
+    async def _imports(self, match: re.Match[str]) -> Answer:
+        jobs = self._server.imports
+        if match["number"]:
+            jobs = [job for job in jobs if job.number == int(match["number"])]
+            if not jobs:
+                raise MysqlError(f"Job ID {match['number']} doesn't exist", cast("ErrorCode", 8171))
+        names = self._server.import_columns
+        rows = [[job.shown()[name] for name in names] for job in jobs]
+        for job in jobs:
+            job.advance()
+        return rows, [ResultColumn(name, ColumnType.VAR_STRING) for name in names]
+
     async def _view(self, match: re.Match[str]) -> Answer:
         cursor = self._server.views.execute(match.string)
         # Two columns may share a name, which the library's own guessing of types does not expect.
@@ -198,5 +295,7 @@ _OWN: tuple[tuple[str, Callable[[_Session, re.Match[str]], Awaitable[Answer]]], 
     (r"commit|rollback", _Session._end),
     (r"select sleep\((?P<seconds>[\d.]+)\)", _Session._sleep),
     (r"kill tidb (?P<query>query )?(?P<number>\d+)", _Session._kill),
+    (r"select now\(6\)", _Session._now),
+    (r"show import jobs?(?: (?P<number>\d+))?", _Session._imports),
     (r"select .*\sfrom\s+information_schema\..*", _Session._view),
 )

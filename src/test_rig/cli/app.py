@@ -7,6 +7,7 @@ import typer
 from test_rig.cli.audit import audit
 from test_rig.cli.config import app as config_app
 from test_rig.cli.connect import connect
+from test_rig.cli.imports import app as imports_app
 from test_rig.cli.new import app as new_app
 from test_rig.cli.report import report
 from test_rig.cli.run import run
@@ -45,5 +46,6 @@ app.command()(connect)
 app.command()(report)
 app.command()(run)
 app.add_typer(config_app, name="config")
+app.add_typer(imports_app, name="import")
 app.add_typer(new_app, name="new")
 app.add_typer(scenario_app, name="scenario")

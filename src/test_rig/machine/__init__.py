@@ -17,6 +17,10 @@ from test_rig.machine.context import StateContext
 from test_rig.machine.coordination import ConnectionCoordinator, Message
 from test_rig.machine.engine import DynamicStateMachine, StateMachine
 from test_rig.machine.handler import StateHandler
+from test_rig.machine.imports import (
+    CheckingImportJobsHandler,
+    ShowingImportJobDetailsHandler,
+)
 from test_rig.machine.limits import Limits
 from test_rig.machine.loading import (
     PluginHandlers,
@@ -51,6 +55,7 @@ from test_rig.machine.waiting import Waiting
 __all__ = [
     "KNOWN_STATES",
     "STANDARD_PATH",
+    "CheckingImportJobsHandler",
     "ConnectingHandler",
     "ConnectionCoordinator",
     "ConnectionPhase",
@@ -76,6 +81,7 @@ __all__ = [
     "RunResult",
     "SharedState",
     "SharedTestState",
+    "ShowingImportJobDetailsHandler",
     "SimpleMultiConnectionCoordinator",
     "State",
     "StateContext",

@@ -15,6 +15,7 @@ from test_rig.errors import UsageError
 from test_rig.machine.builtin import builtin_handlers
 from test_rig.machine.context import StateContext
 from test_rig.machine.handler import StateHandler
+from test_rig.machine.imports import import_handlers
 from test_rig.machine.limits import Limits, checked_seconds
 from test_rig.machine.machine import Chart
 from test_rig.machine.result import RunResult
@@ -69,12 +70,10 @@ class StateMachine:
         self._limits = limits or Limits()
         self._clock, self._emit = clock, emit
         self._chart = Chart(is_open=self._is_open)
-        self._handlers: dict[State, StateHandler] = {}
+        self._builtin = builtin_handlers(open_target) | import_handlers()
+        self._handlers = dict(self._builtin)
         self._state_limits: dict[State, float] = {}
         self._busy = threading.Lock()
-        self._builtin = builtin_handlers(open_target)
-        for state, handler in self._builtin.items():
-            self.register_handler(state, handler)
 
     # Making it
 

@@ -20,7 +20,8 @@ An answer is looked at in this order:
 
 By itself, a machine goes along the standard path, then to the other states that have a handler in
 the order of their registration, then to `Completed`: `next_state`. This is where the built-in
-handlers go. A ruled transition overrides it: then they go to the first state ruled.
+handlers go. A ruled transition overrides it: then they go to the first state ruled. The states of
+bulk loads have built-in handlers, too, and lie off this path until they get one of the user's.
 
 An unbound handler is a whole test. The machine has a state for it that nobody can answer, and goes
 there where the path would reach `Completed`: to one test after the other, then to `Completed`. Of a
@@ -34,7 +35,7 @@ import inspect
 from collections.abc import Collection, Mapping, Sequence
 
 from test_rig.errors import MachineError, UnknownName, UsageError
-from test_rig.machine.states import KNOWN_STATES, STANDARD_PATH, State, key_of
+from test_rig.machine.states import KNOWN_STATES, OFF_PATH, STANDARD_PATH, State, key_of
 
 __all__ = ["Chart", "Journey"]
 
@@ -57,7 +58,7 @@ class Chart:
         self.spellings: dict[str, State] = {}
         #: For each state, the answers that were found to lead straight to another.
         self._moves: dict[State, dict[str, State]] = {}
-        self._served: set[State] = set(STANDARD_PATH)
+        self._served: set[State] = {*STANDARD_PATH, *OFF_PATH}
         #: Those served beyond the standard path, in the order of their registration.
         self._beyond: list[State] = []
         #: Those of whole tests, in the order of their registration.
@@ -77,8 +78,8 @@ class Chart:
                 where="register_handler",
                 todo="register it for the state before",
             )
-        if state not in self._served:
-            self._served.add(state)
+        self._served.add(state)
+        if state not in (*STANDARD_PATH, *self._beyond):
             self._beyond.append(state)
             self._forget_moves()
         return state
@@ -97,13 +98,14 @@ class Chart:
     def withdraw(self, state: State) -> None:
         """Let nothing serve a state any more; nothing happens where nothing did.
 
-        The standard path has handlers always.
+        The states that have built-in handlers have handlers always.
         """
         if state in self._tests:
             self._tests.remove(state)
         elif state in self._beyond:
             self._beyond.remove(state)
-            self._served.discard(state)
+            if state not in OFF_PATH:
+                self._served.discard(state)
             self._forget_moves()
 
     def next_test(self, done: Collection[State]) -> State | None:

@@ -18,7 +18,7 @@ from typing import ClassVar
 
 from test_rig.errors import UsageError
 
-__all__ = ["KNOWN_STATES", "STANDARD_PATH", "State", "dynamic_state", "key_of"]
+__all__ = ["KNOWN_STATES", "OFF_PATH", "STANDARD_PATH", "State", "dynamic_state", "key_of"]
 
 _ERROR = re.compile(r"\s*error\s*(?::\s*(?P<message>.*?)\s*)?", re.IGNORECASE | re.DOTALL)
 _IGNORED = re.compile(r"[\s_]+")
@@ -210,3 +210,5 @@ def _define_known() -> tuple[State, ...]:
 KNOWN_STATES: tuple[State, ...] = _define_known()
 #: What a machine does by itself, in order.
 STANDARD_PATH: tuple[State, ...] = KNOWN_STATES[:6]
+#: What has a built-in handler, too, and is gone to only where an answer or a rule leads there.
+OFF_PATH: tuple[State, ...] = (State.CheckingImportJobs, State.ShowingImportJobDetails)

@@ -27,6 +27,7 @@ from test_rig.settings.tables import (
     AuditSettings,
     DatabaseSettings,
     HandlersSettings,
+    ImportsSettings,
     LoggingSettings,
     RunsSettings,
     SuitesSettings,
@@ -81,6 +82,7 @@ class AppConfig(BaseModel):
     test: TestSettings = Field(default_factory=TestSettings)
     runs: RunsSettings = Field(default_factory=RunsSettings)
     audit: AuditSettings = Field(default_factory=AuditSettings)
+    imports: ImportsSettings = Field(default_factory=ImportsSettings)
     handlers: HandlersSettings = Field(default_factory=HandlersSettings)
     suites: SuitesSettings = Field(default_factory=SuitesSettings)
 

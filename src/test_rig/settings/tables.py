@@ -19,6 +19,7 @@ __all__ = [
     "AuditSettings",
     "DatabaseSettings",
     "HandlersSettings",
+    "ImportsSettings",
     "LoggingSettings",
     "RunsSettings",
     "SuitesSettings",
@@ -181,6 +182,18 @@ class SuitesSettings(Table):
 #: Tables with any keys, which nothing but the files and code can give.
 FREE_TABLES = frozenset({"handlers", "suites"})
 
+
+class ImportsSettings(Table):
+    """How bulk loads are followed."""
+
+    duration_secs: PositiveSeconds = Field(
+        default=300.0, description="How long bulk loads are watched at most, in seconds."
+    )
+    interval_secs: PositiveSeconds = Field(
+        default=5.0, description="The time between two looks at bulk loads, in seconds."
+    )
+
+
 #: Every table, in the order in which it is shown.
 TABLES: dict[str, type[Table]] = {
     "database": DatabaseSettings,
@@ -190,4 +203,5 @@ TABLES: dict[str, type[Table]] = {
     "audit": AuditSettings,
     "handlers": HandlersSettings,
     "suites": SuitesSettings,
+    "imports": ImportsSettings,
 }

@@ -113,7 +113,7 @@ def test_a_transition_is_valid_where_a_run_could_make_it():
     assert chart.is_valid_transition("a", "connecting")
     assert chart.is_valid_transition("A", "completed")
     assert not chart.is_valid_transition("a", "nowhere")
-    assert not chart.is_valid_transition("a", "CheckingImportJobs")
+    assert not chart.is_valid_transition("a", "Reporting")
     assert not chart.is_valid_transition("Completed", "a")
 
 
