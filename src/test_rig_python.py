@@ -1,12 +1,17 @@
 """The names that handlers written for the earlier rig import; all of them are `test_rig`'s own."""
 
+from test_rig.machine import (
+    MultiConnectionTestHandler,
+    load_python_handlers,
+    register_python_handler,
+)
 from test_rig.machine import State as PyState
 from test_rig.machine import StateContext as PyStateContext
 from test_rig.machine import StateHandler as PyStateHandler
-from test_rig.machine import load_python_handlers, register_python_handler
 from test_rig.targets import Session as PyConnection
 
 __all__ = [
+    "MultiConnectionTestHandler",
     "PyConnection",
     "PyState",
     "PyStateContext",

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from junitparser import JUnitXml
 
+from test_rig.targets import Target
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Start = Callable[..., subprocess.Popen[str]]
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples" / "handlers"
 HANDLERS = Path(__file__).parent / "handlers"
 EARLIER, MISBEHAVING = HANDLERS / "earlier", HANDLERS / "misbehaving"
 SERVERS = ["postgres_url", "mariadb_url"]
@@ -45,6 +53,8 @@ def test_handlers_of_the_earlier_rig_run_unchanged(
         "RobustHandler",
         "ReconnectingHandler",
         "SpellingsHandler",
+        "ConcurrentReadHandler",
+        "GetConnectionsHandler",
         "CreateTableHandler",
         "TransactionHandler",
         "WorkingFolderHandler",
@@ -165,11 +175,7 @@ def test_a_broken_file_is_told_with_its_line_and_the_others_run(rig: Run, tmp_pa
     ("arguments", "told"),
     [
         ((), "nothing was named to run"),
-        (("no/such/place",), "no such file or folder"),
-        (("no_such_module_7",), "no such module"),
-        (("--suite", "nowhere"), "there is no suite 'nowhere'"),
-        ((str(EARLIER), "-k", "no-such-handler"), "no handler was found"),
-        ((str(EARLIER), "--test-file", "test_other.py"), "there is no file to run"),
+        ((str(EARLIER), "-k", "no-such-handler"), "no handler was found with -k"),
         ((str(EARLIER), "--set", "nonsense"), "it says no NAME=VALUE"),
     ],
 )
@@ -220,27 +226,6 @@ def test_without_a_real_database_the_stand_in_serves_and_says_so(rig: Run) -> No
     assert "SQLite in memory (stand-in)" in finished.stdout
 
 
-def test_suites_files_and_modules_are_chosen_by_name(rig: Run, tmp_path: Path) -> None:
-    """A suite of the settings, an earlier suite's folder, a module, one file of a folder."""
-    source = (EARLIER / "test_display_names.py").read_text()
-    folder = tmp_path / "src" / "ddl"
-    folder.mkdir(parents=True)
-    (folder / "test_names.py").write_text(source)
-    (folder / "test_more.py").write_text(source)
-    (tmp_path / "my_handlers.py").write_text(source)
-    (tmp_path / "test-rig.toml").write_text("[suites]\nmine = ['my_handlers.py']\n")
-    counts = {
-        ("--suite", "mine", "--suite", "DDL"): 3,
-        ("--suite", "DDL", "--test-file", "test_more.py"): 1,
-        ("--test-file", "my_handlers.py"): 1,
-        ("--python-module", "my_handlers"): 1,
-    }
-    for arguments, count in counts.items():
-        finished = rig("run", *arguments, "--url", "sqlite://")
-        assert finished.returncode == 0, finished.stdout + finished.stderr
-        assert finished.stdout.startswith(f"{count} passed."), arguments
-
-
 def test_a_new_handler_runs_as_it_stands(rig: Run, tmp_path: Path) -> None:
     """And is not written over another one."""
     assert rig("new", "handler", "OrderCount").returncode == 0
@@ -250,3 +235,92 @@ def test_a_new_handler_runs_as_it_stands(rig: Run, tmp_path: Path) -> None:
     assert finished.stdout.startswith("2 passed.")
     assert rig("new", "handler", "OrderCount").returncode == 2
     assert rig("new", "handler", "???").returncode == 2
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_our_own_examples_are_green(rig: Run, server: str, request: pytest.FixtureRequest) -> None:
+    """All of them, on each server; the one about import jobs is skipped where there are none."""
+    url = request.getfixturevalue(server)
+    finished = rig("run", str(EXAMPLES), "--url", url, "--jobs", "3", "--strict", "--json")
+    assert finished.returncode == 0, finished.stdout
+    found = results(finished)
+    skipped = [name for name, each in found.items() if each["status"] == "skipped"]
+    assert skipped == ["ImportJobMonitorHandler"]
+    assert len(found) == 11
+
+
+def test_an_example_runs_as_a_script(tmp_path: Path, mariadb_url: str) -> None:
+    """With the options of `test-rig run`."""
+    finished = subprocess.run(
+        [sys.executable, EXAMPLES / "test_connection.py", "--url", mariadb_url],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "MariaDB" in finished.stdout
+
+
+def lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
+    """Yield what a process says on standard error, as it says it."""
+    assert process.stderr is not None
+    for line in process.stderr:  # noqa: UP028 - `yield from` would close the pipe, too
+        yield line
+
+
+def wait_for(lines: Iterator[str], text: str) -> None:
+    """Read on until a line has the text."""
+    assert any(text in line for line in lines), f"it never said {text!r}"
+
+
+def test_an_edited_file_runs_again_and_a_broken_one_is_told(
+    start_rig: Start, tmp_path: Path
+) -> None:
+    """With --watch, until Ctrl-C."""
+    file, good = tmp_path / "watched.py", (EARLIER / "test_display_names.py").read_text()
+    file.write_text(good)
+    process = start_rig("run", "watched.py", "--url", "sqlite://", "--watch")
+    try:
+        lines = lines_of(process)
+        wait_for(lines, "watching for edits")
+        file.write_text("class (\n")
+        wait_for(lines, "watched.py:1: not Python: invalid syntax; the results of the last good")
+        file.write_text(good.replace('return "COMPLETED"', 'return "Error: edited"'))
+        wait_for(lines, "failed    SpellingsHandler")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_an_interruption_leaves_nothing_on_the_server(
+    start_rig: Start, tmp_path: Path, postgres_url: str
+) -> None:
+    """Processes are ended, and the private place is removed."""
+    text = """
+import time
+from test_rig_python import PyStateHandler
+class SleepyHandler(PyStateHandler):
+    def execute(self, context):
+        place = context.connection.execute_query("SELECT current_schema() AS s")[0]["s"]
+        context.connection.query_drop("CREATE TABLE held (a INTEGER)")
+        print("place", place, flush=True)
+        context.connection.query_drop("SELECT pg_sleep(1000)")
+"""
+    (tmp_path / "sleepy.py").write_text(text)
+    process = start_rig("run", "sleepy.py", "--url", postgres_url, "--scratch", "--show-output")
+    try:
+        line = next(each for each in lines_of(process) if "place" in each)
+        place = line.split("place ")[1].strip()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        process.communicate()
+    with Target.open(postgres_url) as target, target.connect() as session:
+        sql = f"SELECT 1 FROM pg_namespace WHERE nspname = '{place}'"
+        assert session.execute_query(sql) == []

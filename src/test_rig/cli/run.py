@@ -152,7 +152,10 @@ def _run_once(door: Door, files: Sequence[FileTask], how: HandlerOptions) -> Sui
 
     logging = door.config.logging
     with SuiteProgress(
-        door.console, show_sql=logging.show_sql, show_output=logging.show_output
+        door.console,
+        show_sql=logging.show_sql,
+        show_output=logging.show_output,
+        verbose=door.config.test.verbose,
     ) as progress:
         result: SuiteRun = door.with_password(
             lambda targets: run_handlers(

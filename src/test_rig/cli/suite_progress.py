@@ -30,10 +30,14 @@ class SuiteProgress:
         console: Where.
         show_sql: Show every statement of a handler once it has ended.
         show_output: Show what handlers print, while they do.
+        verbose: Show the traceback of each that did not pass.
     """
 
-    def __init__(self, console: Console, *, show_sql: bool, show_output: bool) -> None:
+    def __init__(
+        self, console: Console, *, show_sql: bool, show_output: bool, verbose: bool
+    ) -> None:
         self._console, self._show_sql, self._show_output = console, show_sql, show_output
+        self._verbose = verbose
         self._status: Status | None = None
         if console.is_terminal and not show_output:
             self._status = console.status("starting")
@@ -50,6 +54,8 @@ class SuiteProgress:
         elif isinstance(event, HandlerDone):
             self._running.pop(event.source, None)
             self._print(_line(event.result))
+            if self._verbose and event.result.traceback:
+                self._print(Text(event.result.traceback))
             if self._show_sql:
                 self._print_statements(event.result)
         elif isinstance(event, FileDone):

@@ -20,7 +20,7 @@ from test_rig.errors import MachineError, UsageError
 from test_rig.machine.limits import NEVER_NS
 from test_rig.machine.states import State, key_of
 from test_rig.resilience import ConnectionInfo, Deadline
-from test_rig.targets import Session, Target, TargetUrl
+from test_rig.targets import ConnectionPool, PoolConfig, Session, Target, TargetUrl
 from test_rig.telemetry import Alert, Emit, Measurement, emit_nothing
 
 if TYPE_CHECKING:
@@ -80,6 +80,9 @@ class StateContext:
         self.server_version: str | None = None
         #: "PostgreSQL", "MariaDB", ...; None before `GettingVersion`.
         self.product: str | None = None
+        #: How many sessions `pool()` opens at most.
+        self.pool_size = 5
+        self._pool: ConnectionPool | None = None
         #: Why the last run failed; None while it has not.
         self.error_message: str | None = None
         #: Where the machine is.
@@ -172,6 +175,19 @@ class StateContext:
             self._target = self.close_at_end(opener(url))
         self._remember(url)
         return self._target
+
+    def pool(self) -> ConnectionPool:
+        """Return a pool of the target's sessions, which is closed when the run ends.
+
+        Raises:
+            MachineError: There is no target yet.
+        """
+        if self._target is None:
+            raise MachineError("there is no target yet", todo="go through Connecting first")
+        if self._pool is None:
+            pool = ConnectionPool(PoolConfig(size=self.pool_size), self._target)
+            self._pool = self.close_at_end(pool)
+        return self._pool
 
     def connection_info(self) -> ConnectionInfo:
         """Return where the connection leads, without the password, for messages."""
@@ -339,6 +355,8 @@ def release(context: StateContext) -> list[Exception]:
             context.connection = None
         if resource is context._target:
             context._target = None
+        if resource is context._pool:
+            context._pool = None
         try:
             resource.close()
         except Exception as error:  # noqa: BLE001 - the door: it may be a handler's own resource

@@ -35,6 +35,8 @@ class FileWatch:
             raise MissingExtra(
                 "watching files needs watchfiles, which is not installed", extra="watch"
             ) from error
+        # It tells of every change; who watches says what came of it.
+        logging.getLogger("watchfiles").setLevel(logging.WARNING)
         self._on_change = on_change
         self._stop = threading.Event()
         self._is_ready = threading.Event()

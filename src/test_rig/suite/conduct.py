@@ -26,6 +26,8 @@ __all__ = ["FileDone", "FileTask", "HandlerBegan", "HandlerDone", "SuiteEvent", 
 
 #: How much later than the worker's own limits the conductor's are.
 SLACK_S = 15.0
+#: How long an interrupted run waits for each thread to remove what it made.
+_CLEAN_UP_S = 30.0
 _EXIT_NOTE = "its exit did not run; its sessions were ended on the server"
 
 
@@ -128,42 +130,45 @@ class _Conductor:
         for numbered in enumerate(tasks):
             waiting.put(numbered)
         done: dict[int, FileDone] = {}
-        errors: list[BaseException] = []
+        #: What each thread ended with. No thread is joined: Python takes one for ended whose join
+        #: was interrupted.
+        ends: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
         def work() -> None:
-            while not self._stop.is_set():
-                try:
+            end: BaseException | None = None
+            try:
+                while not self._stop.is_set():
                     number, task = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                try:
                     done[number] = self._run_file(task)
-                except BaseException as error:  # noqa: BLE001 - thread top: raised below
-                    errors.append(error)
-                    self._stop.set()
+            except queue.Empty:
+                pass
+            except BaseException as error:  # noqa: BLE001 - thread top: raised below
+                end = error
+                self._stop.set()
+            ends.put(end)
 
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(jobs, len(tasks)))]
-        for thread in threads:
-            thread.start()
+        count = min(jobs, len(tasks))
+        for _ in range(count):
+            threading.Thread(target=work, daemon=True).start()
         try:
-            while any(thread.is_alive() for thread in threads):
-                for thread in threads:
-                    thread.join(0.2)
+            found = [ends.get() for _ in range(count)]
         except BaseException:
-            self._end_all(threads)
+            self._end_all(ends, count)
             raise
-        if errors:
-            raise errors[0]
+        for error in found:
+            if error is not None:
+                raise error
         return [done[number] for number in sorted(done)]
 
-    def _end_all(self, threads: Sequence[threading.Thread]) -> None:
+    def _end_all(self, ends: queue.SimpleQueue[BaseException | None], count: int) -> None:
         """End every worker, and let the threads remove what they made."""
         self._stop.set()
         with self._guard:
             for child in self._children:
                 child.kill()
-        for thread in threads:
-            thread.join(30)
+        with suppress(queue.Empty):
+            for _ in range(count):
+                ends.get(timeout=_CLEAN_UP_S)
 
     def _run_file(self, task: FileTask) -> FileDone:
         with ExitStack() as stack:
@@ -187,6 +192,8 @@ class _Conductor:
             with Child(replace(order, skip=len(results)), self._on_output) as child:
                 with self._guard:
                     self._children.add(child)
+                    if self._stop.is_set():
+                        child.kill()
                 try:
                     turn = _Turn(self, order, child)
                     problems = turn.listen(results)

@@ -118,7 +118,9 @@ def _remarks(
         text = f"{product} does not have {', '.join(foreign)}"
         yield Remark(kind=RemarkKind.UNSUPPORTED, text=text)
     if status is ResultStatus.PASSED:
-        swallowed = [each for each in failed if each.unsupported is None]
+        swallowed = [
+            each for each in failed if each.unsupported is None and not _was_retried(each, evidence)
+        ]
         if swallowed:
             yield Remark(kind=RemarkKind.SWALLOWED, text=_swallowed(swallowed))
         unchecked = _unchecked(evidence)
@@ -129,6 +131,15 @@ def _remarks(
         yield Remark(kind=RemarkKind.LEFT, text=text)
     for note in run.notes:
         yield Remark(kind=RemarkKind.LEFT, text=note)
+
+
+def _was_retried(failed: StatementRecord, evidence: Evidence) -> bool:
+    """Return whether the same session sent the same statement again, with success."""
+    later = evidence.statements[evidence.statements.index(failed) + 1 :]
+    return any(
+        each.error is None and (each.session, each.sql) == (failed.session, failed.sql)
+        for each in later
+    )
 
 
 def _swallowed(failed: Sequence[StatementRecord]) -> str:

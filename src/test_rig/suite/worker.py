@@ -189,6 +189,7 @@ def _run(order: Order, case: _Case, limits: Limits, tell: Tell) -> tuple[Handler
     test = None if case.test is None else _made(order, case.test)
     with Target.open(order.target, statement_timeout_s=order.limits.statement_s) as target:
         context = StateContext(target=target)
+        context.pool_size = order.pool_size
         machine = DynamicStateMachine(context=context, limits=limits)
         own = {state for state, _ in handlers if state is not None}
         for state, handler in handlers:

@@ -41,6 +41,7 @@ _HOMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         r"CREATE\s+(OR\s+REPLACE\s+)?(DEFINER\s*=\s*\S+\s+)?(PROCEDURE|FUNCTION|EVENT)\b",
         ("mysql", "postgresql"),
     ),
+    (r"(SAVEPOINT|RELEASE|ROLLBACK\s+TO)\b", ("mysql", "postgresql", "sqlite")),
     (r"CALL\b", ("mysql", "postgresql", "duckdb")),
     (r"TRUNCATE\b", ("mysql", "postgresql", "duckdb")),
     (r"(LISTEN|NOTIFY|UNLISTEN|CLUSTER|REINDEX\s+(SYSTEM|SCHEMA))\b", _PG),
