@@ -19,7 +19,7 @@ collect_ignore_glob = ["handlers/*"]
 _COMMAND = [sys.executable, "-m", "test_rig"]
 
 
-def _environment(extra: dict[str, str]) -> dict[str, str]:
+def command_environment(extra: dict[str, str]) -> dict[str, str]:
     """The caller's environment without settings of its own that would reach the rig."""
     kept = {
         key: value
@@ -40,7 +40,7 @@ def rig(tmp_path: Path) -> Run:
         return subprocess.run(
             [*_COMMAND, *arguments],
             cwd=tmp_path,
-            env=_environment(env or {}),
+            env=command_environment(env or {}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -59,7 +59,7 @@ def start_rig(tmp_path: Path) -> Start:
         return subprocess.Popen(
             [*_COMMAND, *arguments],
             cwd=tmp_path,
-            env=_environment(env or {}),
+            env=command_environment(env or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

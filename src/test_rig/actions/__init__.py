@@ -26,11 +26,15 @@ from test_rig.actions.event import (
     key_of,
     measurement_event,
 )
+from test_rig.actions.incoming import BadEvent, events_of, parse_event
 from test_rig.actions.judging import explain, read_state
+from test_rig.actions.listening import serve
 from test_rig.actions.options import Options, read_options, shown_options
-from test_rig.actions.pipe_options import Leftover
+from test_rig.actions.payload import fields_of
+from test_rig.actions.pipe_options import Leftover, PipePlan
 from test_rig.actions.plan import ActionsPlan, read_plan
 from test_rig.actions.run import Actions
+from test_rig.actions.sources import LineSource
 from test_rig.actions.spool import DeadLetter, DeadLetters, spool_path
 
 __all__ = [
@@ -40,6 +44,7 @@ __all__ = [
     "Actions",
     "ActionsPlan",
     "AlertEvent",
+    "BadEvent",
     "ClearEvent",
     "DeadLetter",
     "DeadLetters",
@@ -50,21 +55,27 @@ __all__ = [
     "Event",
     "Fate",
     "Leftover",
+    "LineSource",
     "MeasurementEvent",
     "Options",
+    "PipePlan",
     "TellsStatus",
     "alert_event",
     "create_driver",
     "driver_type",
+    "events_of",
     "explain",
+    "fields_of",
     "in_key_order",
     "key_of",
     "measurement_event",
+    "parse_event",
     "read_options",
     "read_plan",
     "read_state",
     "rejected",
     "retry",
+    "serve",
     "shown_options",
     "spool_path",
 ]

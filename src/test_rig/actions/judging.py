@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from test_rig.actions.event import AlertEvent, MeasurementEvent, key_of
-from test_rig.actions.notify import NotifyState, decide, next_due_ns
+from test_rig.actions.notify import NotifyState, decide, flush, next_due_ns
 from test_rig.actions.plan import ActionsPlan
 from test_rig.actions.rules import (
     Change,
@@ -189,6 +189,11 @@ class Judging:
             sent += decide(self.state.notify, self._plan.notify, None, now_ns=now_ns)
             self._is_dirty = True
         return sent
+
+    def flush(self, *, now_ns: int) -> list[AlertEvent]:
+        """Return the alerts that wait for the time of their group: it ends."""
+        self._is_dirty = True
+        return flush(self.state.notify, self._plan.notify, now_ns=now_ns)
 
     def save(self, *, now_ns: int, is_last: bool = False) -> None:
         """Write the state where it changed: at once what people are told of, else each second."""

@@ -33,6 +33,7 @@ __all__ = [
     "Silence",
     "decide",
     "field_of",
+    "flush",
     "next_due_ns",
 ]
 
@@ -176,6 +177,15 @@ def decide(
     _forget_stale(state, rules, now_ns)
     sent: list[AlertEvent] = []
     for name in [name for name, group in state.groups.items() if group.due_ns <= now_ns]:
+        sent += _flush(state, rules, name, now_ns)
+    return sent
+
+
+def flush(state: NotifyState, rules: NotifyRules, *, now_ns: int) -> list[AlertEvent]:
+    """Return what waits for its group's time, told now: nobody will be there later."""
+    sent: list[AlertEvent] = []
+    for name in list(state.groups):
+        state.groups[name] = replace(state.groups[name], due_ns=now_ns)
         sent += _flush(state, rules, name, now_ns)
     return sent
 

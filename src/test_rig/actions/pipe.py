@@ -10,6 +10,7 @@ next batch unless the breaker is open, and deal with the answers when they come.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections import deque
@@ -17,8 +18,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import structlog
 
 from test_rig.actions.backlog import Backlog, Parcel, Policy
 from test_rig.actions.delivery import Delivery, retry
@@ -37,7 +36,7 @@ from test_rig.resilience import BreakerPhase, BreakerState, CallEvent, admit, cl
 
 __all__ = ["Pipe"]
 
-_LOG = structlog.get_logger("test_rig.actions")
+_LOG = logging.getLogger("test_rig.actions")
 #: How often the file is asked whether another process wants dead letters sent again.
 _POLL_S = 0.5
 #: Rows of delivered events that are removed at once, where nothing new is written.
@@ -239,7 +238,7 @@ class Pipe:
                 await self._work()
         except Exception as exc:  # noqa: BLE001 -- a thread's top: it must be told
             self._fail(f"the pipe failed: {clean_message(exc)}")
-            _LOG.exception("pipe failed", driver=self.name)
+            _LOG.exception("the pipe of %s failed", self.name)
         finally:
             await self._wind_up()
 
@@ -429,7 +428,7 @@ class Pipe:
         self._breaker = settle(self._breaker, self._breaker_config, event, era=era, now_ns=now_ns)
         self._batch.settle(has_failed=not done.is_answer)
         if before is not self._breaker.phase:
-            _LOG.info("breaker", driver=self.name, before=before.value, now=self._breaker.phase)
+            _LOG.info("driver %s: the breaker is %s", self.name, self._breaker.phase.value)
             has_closed = self._breaker.phase is BreakerPhase.CLOSED
             if has_closed and self._options.redrive and self._spool.dead_count:
                 self.tally.redriven += self._spool.redrive(limit=3)
@@ -441,7 +440,7 @@ class Pipe:
 
     def _fail(self, why: str) -> None:
         if why != self._last_error:
-            _LOG.warning("delivery", driver=self.name, problem=why)
+            _LOG.warning("driver %s: %s", self.name, why)
         self._last_error = why
 
     # -- the end -----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ pipe has a spool.
 from __future__ import annotations
 
 import fcntl
+import logging
 import secrets
 import threading
 import time
@@ -19,8 +20,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
-
-import structlog
 
 from test_rig.actions.driver import DriverContext
 from test_rig.actions.event import (
@@ -42,7 +41,7 @@ from test_rig.telemetry import Alert, Measurement
 
 __all__ = ["Actions"]
 
-_LOG = structlog.get_logger("test_rig.actions")
+_LOG = logging.getLogger("test_rig.actions")
 #: The most items that wait for the router.
 _INTAKE = 100_000
 _TICK_S = 0.1
@@ -197,12 +196,20 @@ class Actions:
             "drivers": {name: pipe.snapshot() for name, pipe in self._pipes.items()},
         }
 
-    def is_ready(self) -> bool:
-        """Return whether every driver runs and none is kept away by its breaker."""
-        told = [pipe.snapshot() for pipe in self._pipes.values()]
-        return not self._is_stopping and all(
-            each["state"] == "running" and each["breaker"] != "open" for each in told
-        )
+    def is_alive(self) -> bool:
+        """Return whether events are taken and routed."""
+        return self._router.is_alive() and not self._is_stopping
+
+    def not_ready(self) -> dict[str, str]:
+        """Return which drivers do not work now, each with the reason; empty where all do."""
+        waiting: dict[str, str] = {} if self.is_alive() else {"router": "stopped"}
+        for name, pipe in self._pipes.items():
+            told = pipe.snapshot()
+            if told["state"] != "running":
+                waiting[name] = f"{told['state']}: {told['last_error']}".rstrip(": ")
+            elif told["breaker"] == "open":
+                waiting[name] = f"the breaker is open: {told['last_error']}"
+        return waiting
 
     def stop(self, timeout_s: float | None = None) -> list[Leftover]:
         """Deliver what waits, within the limit, stop every driver, and return what was left."""
@@ -251,7 +258,10 @@ class Actions:
                 self._wake.wait(_TICK_S)
             self._is_idle = False
             self._wake.clear()
-        self._judging.save(now_ns=time.time_ns(), is_last=True)
+        now_ns = time.time_ns()
+        owed = self._judging.flush(now_ns=now_ns)
+        self._judging.save(now_ns=now_ns, is_last=True)
+        self._deliver(owed)
 
     def _turn(self) -> bool:
         """Route what waits; return whether anything did."""

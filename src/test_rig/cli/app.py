@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from test_rig.cli.actions import app as actions_app
 from test_rig.cli.audit import audit
 from test_rig.cli.config import app as config_app
 from test_rig.cli.connect import connect
@@ -45,6 +46,7 @@ app.command()(audit)
 app.command()(connect)
 app.command()(report)
 app.command()(run)
+app.add_typer(actions_app, name="actions")
 app.add_typer(config_app, name="config")
 app.add_typer(imports_app, name="import")
 app.add_typer(new_app, name="new")

@@ -5,6 +5,7 @@ Everything below gets its collaborators as arguments; this is where they come fr
 
 from test_rig.rig.audits import AuditRun, audit
 from test_rig.rig.handlers import HandlerOptions, SuiteRun, run_handlers
+from test_rig.rig.listeners import actions_plan, listening
 from test_rig.rig.places import EMBEDDED_URLS, STAND_IN_URL, target_of, target_urls
 
 __all__ = [
@@ -13,7 +14,9 @@ __all__ = [
     "AuditRun",
     "HandlerOptions",
     "SuiteRun",
+    "actions_plan",
     "audit",
+    "listening",
     "run_handlers",
     "target_of",
     "target_urls",

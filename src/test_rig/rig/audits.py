@@ -19,16 +19,19 @@ from test_rig.audit import (
     audit_target,
     overall,
 )
+from test_rig.clock import SYSTEM_CLOCK
 from test_rig.errors import MachineError, RigError, TargetError, UnknownName
 from test_rig.history import Origin
 from test_rig.machine import Limits, StateMachine
 from test_rig.report import Report
+from test_rig.rig.listeners import listening
 from test_rig.rig.pages import write_page
 from test_rig.rig.places import EMBEDDED_URLS, target_of
 from test_rig.runs import RunFolder, RunStatus, RunWriter
 from test_rig.scenario import BUILT_IN
 from test_rig.settings import AppConfig
 from test_rig.targets import SqlListener, Target, TargetUrl
+from test_rig.telemetry import Alert, Emit, Severity
 from test_rig.verdict import AuditVerdict, TargetInfo, TargetVerdict, Verdict
 
 __all__ = ["AuditRun", "audit"]
@@ -84,8 +87,9 @@ def audit(
                 targets=[target.url.safe() for target in targets],
             )
         )
+        emit = stack.enter_context(listening(config, writer.emit))
         options = AuditOptions(step_timeout_s=config.audit.step_timeout_secs)
-        verdict = _audit_all(plans, options, writer, on_event)
+        verdict = _audit_all(plans, options, writer, on_event, emit=emit)
         writer.finish(verdict.verdict, status=RunStatus.FINISHED)
     return _render(writer.path, verdict)
 
@@ -154,6 +158,8 @@ def _audit_all(
     options: AuditOptions,
     writer: RunWriter,
     on_event: Callable[[AuditEvent], None],
+    *,
+    emit: Emit,
 ) -> AuditVerdict:
     done: list[TargetVerdict] = []
 
@@ -169,6 +175,7 @@ def _audit_all(
         elif isinstance(event, LevelDone):
             so_far = (*done, event.so_far)
             writer.write_results(AuditVerdict(targets=so_far, verdict=Verdict.UNKNOWN))
+            _alert(event, emit)
         _log(writer, event)
         on_event(event)
 
@@ -181,9 +188,7 @@ def _audit_all(
         chosen = replace(options, levels=plan.levels)
         scenarios = tuple(BUILT_IN.values())
         try:
-            done.append(
-                audit_target(plan.target, scenarios, chosen, on_event=keep, emit=writer.emit)
-            )
+            done.append(audit_target(plan.target, scenarios, chosen, on_event=keep, emit=emit))
         except TargetError as failed:
             if len(plans) == 1:
                 raise
@@ -193,6 +198,25 @@ def _audit_all(
     )
     writer.write_results(verdict)
     return verdict
+
+
+def _alert(event: LevelDone, emit: Emit) -> None:
+    """Tell those who listen of a claim that is broken."""
+    row = event.row
+    if row.verdict is not Verdict.INVALID:
+        return
+    anomalies = [finding.anomaly.value for finding in row.findings]
+    emit(
+        Alert(
+            alert_type="anomaly_found",
+            severity=Severity.CRITICAL,
+            message=f"{event.target.product} does not keep what {row.name} claims",
+            data={"comparison": row.comparison, "anomalies": anomalies},
+            labels=(("level", row.name), ("target", event.target.url)),
+            time_ns=SYSTEM_CLOCK.now_ns(),
+            source="audit",
+        )
+    )
 
 
 def _log(writer: RunWriter, event: AuditEvent) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from test_rig.clock import SYSTEM_CLOCK
 from test_rig.errors import RigError, TargetError
 from test_rig.report import Report
+from test_rig.rig.listeners import listening
 from test_rig.rig.pages import write_page
 from test_rig.rig.places import EMBEDDED_URLS, target_of
 from test_rig.runs import RunFolder, RunStatus, RunWriter
@@ -26,6 +27,7 @@ from test_rig.suite import (
     suite_verdict,
 )
 from test_rig.targets import Target, TargetUrl
+from test_rig.telemetry import Emit
 from test_rig.verdict import HandlerResult, SuiteResult, SuiteVerdict, TargetInfo, Verdict
 
 __all__ = ["HandlerOptions", "SuiteRun", "run_handlers"]
@@ -95,10 +97,14 @@ def run_handlers(
                 targets=[target.url.safe() for target in targets],
             )
         )
+        emit = stack.enter_context(listening(config, writer.emit))
         done: list[SuiteResult] = []
         for target in targets:
             try:
-                done.append(_run_on(config, target, tasks, how, writer, done, on_event, on_output))
+                found = _run_on(
+                    config, target, tasks, how, writer, done, on_event, on_output, emit=emit
+                )
+                done.append(found)
             except TargetError as error:
                 if len(targets) == 1:
                     raise
@@ -127,6 +133,8 @@ def _run_on(
     before: Sequence[SuiteResult],
     on_event: Callable[[TargetInfo, SuiteEvent], None],
     on_output: Callable[[str], None],
+    *,
+    emit: Emit,
 ) -> SuiteResult:
     started = SYSTEM_CLOCK.now_ns()
     info = target.info
@@ -150,7 +158,7 @@ def _run_on(
         in_scratch=target.url.scheme != "memory" and (how.in_scratch or how.jobs > 1 or is_private),
         on_event=keep,
         on_output=on_output,
-        emit=writer.emit,
+        emit=emit,
     )
     return SuiteResult(
         target=info,

@@ -26,6 +26,7 @@ from test_rig.settings.given import OptionValue
 from test_rig.settings.origin import Origin, Source
 from test_rig.settings.tables import (
     TABLES,
+    ActionsSettings,
     AuditSettings,
     DatabaseSettings,
     HandlersSettings,
@@ -39,6 +40,7 @@ from test_rig.settings.tables import (
 __all__ = [
     "DEFAULT_FILES",
     "TABLES",
+    "ActionsSettings",
     "AppConfig",
     "ArgumentList",
     "Arguments",

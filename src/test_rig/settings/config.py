@@ -21,9 +21,10 @@ from test_rig.settings.extended import extended
 from test_rig.settings.fields import checks, models, vocabulary
 from test_rig.settings.files import DEFAULT_FILES, read_files
 from test_rig.settings.given import OptionValue, code_layer, command_line_layer
-from test_rig.settings.merge import merge, shown
+from test_rig.settings.merge import merge, secrets_in, shown
 from test_rig.settings.origin import Layer, Origin, Source
 from test_rig.settings.tables import (
+    ActionsSettings,
     AuditSettings,
     DatabaseSettings,
     HandlersSettings,
@@ -85,6 +86,7 @@ class AppConfig(BaseModel):
     imports: ImportsSettings = Field(default_factory=ImportsSettings)
     handlers: HandlersSettings = Field(default_factory=HandlersSettings)
     suites: SuitesSettings = Field(default_factory=SuitesSettings)
+    actions: ActionsSettings = Field(default_factory=ActionsSettings)
 
     _layers: tuple[Layer, ...] = PrivateAttr(default=())
     _origins: Mapping[tuple[str, str], Origin] = PrivateAttr(default_factory=dict)
@@ -187,6 +189,7 @@ class AppConfig(BaseModel):
             before, mask, after = hidden.partition(MASK)
             if mask:
                 found.append(plain[len(before) : len(plain) - len(after)])
+        found += secrets_in(self.actions.drivers)
         return tuple(secret for secret in found if secret)
 
     def target(self) -> TargetSettings:

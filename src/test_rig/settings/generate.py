@@ -23,6 +23,14 @@ _EXAMPLES: dict[tuple[str, str], Any] = {
     ("database", "database"): "test",
     ("logging", "file"): "test-rig.log",
     ("test", "seed"): 1,
+    ("actions", "listen"): "127.0.0.1:8765",
+    ("actions", "drivers"): {"out": {"type": "file", "path": "events.jsonl"}},
+    ("actions", "rules"): {"slow": {"measurement": "latency", "above": 100.0, "clear": 80.0}},
+    ("actions", "alerts"): {"group_by": ["alert_type"], "group_wait_s": 10.0},
+    ("actions", "inhibit"): (
+        {"source": {"alert_type": "connection_lost"}, "target": {"alert_type": "slow"}},
+    ),
+    ("actions", "silences"): ({"match": {"alert_type": "slow"}, "comment": "known"},),
 }
 
 
@@ -67,6 +75,8 @@ def _comment(text: str) -> list[str]:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {_toml(each)}' for key, each in value.items())}}}"
     if isinstance(value, tuple | list):
         return f"[{', '.join(_toml(item) for item in value)}]"
     if isinstance(value, bool | int | float):

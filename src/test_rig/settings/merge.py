@@ -16,7 +16,7 @@ from test_rig.resilience import MASK, is_secret_name, without_passwords
 from test_rig.settings.address import split_hosts
 from test_rig.settings.origin import Entry, Layer, Origin
 
-__all__ = ["SECRET_KEYS", "Check", "merge", "shown"]
+__all__ = ["SECRET_KEYS", "Check", "merge", "secrets_in", "shown"]
 
 #: Checks and converts a value; raises `ValueError` with a sentence that does not quote it.
 Check = Callable[[Any], Any]
@@ -88,14 +88,37 @@ def shown(key: str, value: Any) -> Any:
     is_secret = isinstance(plain, str) and is_secret_name(key)
     if key in SECRET_KEYS or plain is not value or is_secret:
         return MASK
-    return list(plain) if isinstance(plain, tuple) else _without_secrets(plain)
+    if isinstance(plain, Mapping):
+        return {name: _shown_within(str(name), each) for name, each in plain.items()}
+    return [_shown_within("", each) for each in plain] if isinstance(plain, tuple) else plain
 
 
-def _without_secrets(value: Any) -> Any:
-    """Return a value of a table with any keys as it may be printed."""
-    if isinstance(value, dict):
+def _shown_within(name: str, value: Any) -> Any:
+    """Return a value of a table within a table as it may be printed."""
+    if is_secret_name(name):
+        return MASK
+    if isinstance(value, str):
+        return without_passwords(value)
+    if isinstance(value, Mapping):
+        # What a header is called does not always tell that it is secret.
+        is_hidden = name == "headers"
         return {
-            key: MASK if is_secret_name(str(key)) else _without_secrets(inner)
-            for key, inner in value.items()
+            key: MASK if is_hidden else _shown_within(str(key), each) for key, each in value.items()
         }
-    return without_passwords(value) if isinstance(value, str) else value
+    if isinstance(value, list | tuple):
+        return [_shown_within(name, each) for each in value]
+    return value
+
+
+def secrets_in(value: Any, name: str = "") -> list[str]:
+    """Return the secrets in tables within tables: values of secret names, passwords of URLs."""
+    if isinstance(value, Mapping):
+        return [found for key, each in value.items() for found in secrets_in(each, str(key))]
+    if isinstance(value, list | tuple):
+        return [found for each in value for found in secrets_in(each, name)]
+    if not isinstance(value, str):
+        return []
+    if is_secret_name(name):
+        return [value]
+    before, mask, after = without_passwords(value).partition(MASK)
+    return [value[len(before) : len(value) - len(after)]] if mask else []

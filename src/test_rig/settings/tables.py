@@ -9,6 +9,7 @@ What it does not do: read anything, or decide which source wins.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
@@ -16,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 __all__ = [
     "FREE_TABLES",
     "TABLES",
+    "ActionsSettings",
     "AuditSettings",
     "DatabaseSettings",
     "HandlersSettings",
@@ -51,6 +53,16 @@ def _listed(value: Any) -> Any:
     return value
 
 
+def _from_json(value: Any) -> Any:
+    # The environment and the command line know no tables: JSON stands for one.
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("a table is wanted; as text it is JSON") from None
+    return value
+
+
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
 RowCount = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
 Port = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)]
@@ -64,6 +76,8 @@ LevelName = Annotated[
 ]
 LogFormat = Annotated[Literal["text", "json"], BeforeValidator(_lower)]
 Names = Annotated[tuple[Text, ...], BeforeValidator(_listed)]
+TableOf = Annotated[dict[str, Any], BeforeValidator(_from_json)]
+ListOf = Annotated[tuple[dict[str, Any], ...], BeforeValidator(_from_json)]
 
 
 class Table(BaseModel):
@@ -194,6 +208,41 @@ class ImportsSettings(Table):
     )
 
 
+class ActionsSettings(Table):
+    """Where measurements and alerts go. Without drivers: nowhere."""
+
+    folder: Text = Field(
+        default="test-rig-actions",
+        description="The folder of spools, dead letters and the state of alerts.",
+    )
+    drain_secs: PositiveSeconds = Field(
+        default=10.0,
+        description="How long the end of a command may take to deliver what waits, in seconds.",
+    )
+    listen: Text | None = Field(
+        default=None,
+        description="A loopback address where `actions run` takes events and tells its status, "
+        "such as 127.0.0.1:8765.",
+    )
+    drivers: TableOf | None = Field(
+        default=None,
+        description="The drivers by name: `[actions.drivers.NAME]` with `type`, its options, and "
+        "`pipe`.",
+    )
+    rules: TableOf | None = Field(
+        default=None, description="What makes alerts, by name: `[actions.rules.NAME]`."
+    )
+    alerts: TableOf | None = Field(
+        default=None, description="How alerts are told: `[actions.alerts]`."
+    )
+    inhibit: ListOf | None = Field(
+        default=None, description="Which alerts keep others back: `[[actions.inhibit]]`."
+    )
+    silences: ListOf | None = Field(
+        default=None, description="Which alerts are not told, and when: `[[actions.silences]]`."
+    )
+
+
 #: Every table, in the order in which it is shown.
 TABLES: dict[str, type[Table]] = {
     "database": DatabaseSettings,
@@ -204,4 +253,5 @@ TABLES: dict[str, type[Table]] = {
     "handlers": HandlersSettings,
     "suites": SuitesSettings,
     "imports": ImportsSettings,
+    "actions": ActionsSettings,
 }

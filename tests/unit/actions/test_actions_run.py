@@ -228,3 +228,14 @@ def test_an_alert_of_a_driver_reaches_the_others(tmp_path: Path) -> None:
         )
         actions.submit([alert])
     assert [each["id"] for each in lines(tmp_path)] == ["x"]
+
+
+def test_what_waits_for_its_group_is_told_at_the_end(tmp_path: Path) -> None:
+    """In one message."""
+    rules = {name: {"measurement": name, "above": 10} for name in ("a", "b")}
+    alerts = {"group_by": ["source_node_id"], "group_wait_s": 1000}
+    with Actions(plan_of(tmp_path, rules=rules, alerts=alerts)).running() as actions:
+        for name in rules:
+            actions.emit(measured(11, name))
+    (told,) = [each for each in lines(tmp_path) if each["type"] == "alert"]
+    assert len(told["data"]["alerts"]) == 2
