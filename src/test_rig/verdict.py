@@ -37,6 +37,9 @@ __all__ = [
     "TargetVerdict",
     "Transcript",
     "Verdict",
+    "WorkloadFinding",
+    "WorkloadMoment",
+    "WorkloadVerdict",
 ]
 
 
@@ -352,3 +355,64 @@ class SuiteVerdict:
 
     targets: tuple[SuiteResult, ...]
     verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadFinding:
+    """One kind of anomaly that a workload showed."""
+
+    #: "G-single", "lost update", ...
+    anomaly: str
+    #: What was seen, in words.
+    means: str
+    #: How often.
+    count: int
+    #: Whether the claimed level forbids it.
+    is_forbidden: bool
+    #: The first few, each in a sentence.
+    witnesses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadMoment:
+    """A short stretch of a workload: what ended in it, and how long the committed ones took."""
+
+    #: Its beginning and length, in seconds since the workload's start.
+    at_s: float
+    length_s: float
+    ok: int
+    fail: int
+    info: int
+    latency_ms_p50: float | None = None
+    latency_ms_p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadVerdict:
+    """What a workload showed at one level of one target."""
+
+    workload: str
+    target: TargetInfo
+    #: The level's name as the server spells it, and what its manual promises.
+    level: str
+    claim: Level
+    claim_source: str
+    #: What the server answered, in the clients' sessions, when asked for its level.
+    read_back: tuple[str, ...]
+    verdict: Verdict
+    #: The comparison of claim and findings in words.
+    comparison: str
+    findings: tuple[WorkloadFinding, ...]
+    #: How often the workload could have shown what it looks for: (what, count).
+    coverage: tuple[tuple[str, int], ...]
+    ok: int
+    fail: int
+    info: int
+    #: Failures by kind and code, the most frequent first.
+    errors: tuple[tuple[str, int], ...]
+    moments: tuple[WorkloadMoment, ...]
+    clients: int
+    seed: int
+    duration_s: float
+    #: Why it ended before its time, where it did.
+    ended_early: str | None = None

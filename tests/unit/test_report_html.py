@@ -194,6 +194,7 @@ def test_the_templates_are_where_the_package_is() -> None:
         "page.html.j2",
         "parts.html.j2",
         "suite.html.j2",
+        "workload.html.j2",
     }
 
 

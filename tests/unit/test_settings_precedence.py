@@ -57,6 +57,15 @@ VALUES: dict[tuple[str, str], st.SearchStrategy[Any]] = {
     ("actions", "alerts"): TABLES_WITHIN,
     ("actions", "inhibit"): st.lists(TABLES_WITHIN, max_size=2, min_size=1),
     ("actions", "silences"): st.lists(TABLES_WITHIN, max_size=2, min_size=1),
+    ("workload", "levels"): st.lists(WORDS, max_size=3, min_size=1),
+    ("workload", "time_secs"): LIMITS,
+    ("workload", "clients"): COUNTS,
+    ("workload", "rate"): LIMITS,
+    ("workload", "key_count"): COUNTS,
+    ("workload", "writes_per_key"): COUNTS,
+    ("workload", "ops"): COUNTS,
+    ("workload", "pause_secs"): st.integers(0, 60).map(float),
+    ("workload", "statement_secs"): LIMITS,
 }
 #: The sources, strongest first: the rule that the property holds the rig to.
 SOURCES = ("command line", "TEST_RIG_", "familiar", "strong file", "weak file")

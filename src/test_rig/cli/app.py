@@ -13,6 +13,7 @@ from test_rig.cli.new import app as new_app
 from test_rig.cli.report import report
 from test_rig.cli.run import run
 from test_rig.cli.scenario import app as scenario_app
+from test_rig.cli.workload import app as workload_app
 
 __all__ = ["app"]
 
@@ -51,3 +52,4 @@ app.add_typer(config_app, name="config")
 app.add_typer(imports_app, name="import")
 app.add_typer(new_app, name="new")
 app.add_typer(scenario_app, name="scenario")
+app.add_typer(workload_app, name="workload")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from test_rig.runs import RunFolder, RunRecord
-from test_rig.verdict import AuditVerdict, SuiteVerdict, Verdict
+from test_rig.verdict import AuditVerdict, SuiteVerdict, Verdict, WorkloadVerdict
 
 __all__ = ["Report"]
 
@@ -22,6 +22,21 @@ class Report:
     path: Path
     #: The results of handlers, where it is a run of handlers.
     suite: SuiteVerdict | None = None
+    #: What workloads showed, where the run was of workloads.
+    workloads: tuple[WorkloadVerdict, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the run concluded as far as it came."""
+        if self.suite is not None:
+            return self.suite.verdict
+        if not self.workloads:
+            return self.audit.verdict
+        verdicts = {each.verdict for each in self.workloads}
+        for verdict in (Verdict.INVALID, Verdict.UNKNOWN):
+            if verdict in verdicts:
+                return verdict
+        return Verdict.VALID
 
     @staticmethod
     def of(folder: RunFolder) -> Report:
@@ -31,5 +46,10 @@ class Report:
             RunFolderError: The folder cannot be read.
         """
         audit = folder.audit() or AuditVerdict(targets=(), verdict=Verdict.UNKNOWN)
-        record = folder.record()
-        return Report(record=record, audit=audit, path=folder.path, suite=folder.suite())
+        return Report(
+            record=folder.record(),
+            audit=audit,
+            path=folder.path,
+            suite=folder.suite(),
+            workloads=folder.workloads(),
+        )

@@ -18,7 +18,15 @@ def render_json(report: Report) -> str:
     value = {
         "headline": headline(report),
         "run": report.record,
-        **({"audit": report.audit} if report.suite is None else {"suite": report.suite}),
+        **_results(report),
         "folder": str(report.path),
     }
     return encode_json(value, pretty=True).decode()
+
+
+def _results(report: Report) -> dict[str, object]:
+    if report.suite is not None:
+        return {"suite": report.suite}
+    if report.workloads:
+        return {"workloads": report.workloads}
+    return {"audit": report.audit}

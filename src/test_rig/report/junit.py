@@ -18,7 +18,7 @@ from test_rig.report.standing import Judged, Standing, judged_cells
 from test_rig.report.suite_junit import suite_of
 from test_rig.report.words import observed_words, product_name, witness_title
 from test_rig.runs import RunStatus
-from test_rig.verdict import LevelRow, TargetVerdict
+from test_rig.verdict import LevelRow, TargetVerdict, Verdict, WorkloadVerdict
 
 if TYPE_CHECKING:
     from junitparser import TestCase, TestSuite
@@ -38,7 +38,9 @@ def render_junit(report: Report) -> str:
         suite.timestamp = report.record.started.isoformat()
         _add_properties(suite, report)
         xml.add_testsuite(suite)
-    has_results = bool(report.audit.targets) or report.suite is not None
+    for workload in report.workloads:
+        xml.add_testsuite(_workload_suite(report, workload))
+    has_results = report.audit.targets or report.workloads or report.suite is not None
     if report.record.status is not RunStatus.FINISHED or not has_results:
         xml.add_testsuite(_run_suite(report))
     # junitparser has types, but not on these two.
@@ -65,6 +67,28 @@ def _suite(report: Report, target: TargetVerdict) -> TestSuite:
             suite.add_testcase(_case(target, row, cell))
     if target.error:
         suite.add_testcase(_error_case("the target", shown(target.error)))
+    return suite
+
+
+def _workload_suite(report: Report, each: WorkloadVerdict) -> TestSuite:
+    """Return a suite of one case: the claim, or what breaks it."""
+    from junitparser import Error, Failure, TestCase, TestSuite
+
+    suite = TestSuite(f"{each.workload} ({shown(each.target.url)})")
+    suite.timestamp = report.record.started.isoformat()
+    _add_properties(suite, report)
+    classname = f"{shown(each.target.product)}.{shown(each.level)}"
+    case = TestCase(each.workload, classname=classname, time=each.duration_s)
+    if each.verdict is Verdict.INVALID:
+        failure = Failure(shown(each.comparison), "occurs")
+        told = [witness for found in each.findings for witness in found.witnesses]
+        failure.text = "\n" + "\n".join(map(shown, told))
+        case.result = [failure]
+    elif each.verdict is Verdict.UNKNOWN:
+        case.result = [Error(shown(each.comparison), "not judged")]
+    else:
+        case.system_out = shown(each.comparison)
+    suite.add_testcase(case)
     return suite
 
 

@@ -27,6 +27,7 @@ from test_rig.report.words import (
     target_sentence,
     witness_title,
 )
+from test_rig.report.workloads import WorkloadView, views
 from test_rig.runs import encode_json
 from test_rig.verdict import LevelRow, StepRecord, StepStatus, TargetVerdict
 
@@ -141,6 +142,7 @@ class Page:
     finished: str
     took: str
     targets: tuple[TargetView, ...]
+    workloads: tuple[WorkloadView, ...]
     doubts: tuple[tuple[str, str, str], ...]
     anomalies: tuple[Anomaly, ...]
     levels: tuple[tuple[Level, str], ...]
@@ -156,7 +158,7 @@ def page_of(report: Report) -> Page:
         took = duration((record.finished - record.started).total_seconds())
     return Page(
         headline=headline(report),
-        verdict=report.audit.verdict.value,
+        verdict=report.verdict.value,
         status=record.status.value,
         run_id=record.id,
         command=record.command,
@@ -164,6 +166,7 @@ def page_of(report: Report) -> Page:
         finished="" if record.finished is None else moment_told(record.finished),
         took=took,
         targets=tuple(_target(t, number) for number, t in enumerate(report.audit.targets, 1)),
+        workloads=views(report),
         doubts=doubts(report),
         anomalies=tuple(Anomaly),
         levels=tuple((level, _forbids(level)) for level in Level if level is not Level.NONE),

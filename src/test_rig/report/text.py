@@ -26,6 +26,7 @@ from test_rig.report.words import (
     observed_words,
     product_name,
 )
+from test_rig.report.workloads import workload_lines
 from test_rig.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -90,10 +91,11 @@ def _parts(
 ) -> Iterator[RenderableType]:
     from rich.text import Text
 
-    verdict = report.audit.verdict if report.suite is None else report.suite.verdict
-    yield Text(headline(report), style=f"bold {_VERDICT_STYLES[verdict]}")
+    yield Text(headline(report), style=f"bold {_VERDICT_STYLES[report.verdict]}")
     if report.suite is not None:
         yield from suite_parts(report.suite, width=width)
+    for line, verdict in workload_lines(report):
+        yield Text(line, style=f"bold {_VERDICT_STYLES[verdict]}" if verdict else "")
     if any(target.levels for target in report.audit.targets):
         yield ""
         yield from matrix(report, width, symbols)

@@ -10,6 +10,7 @@ from test_rig.report.content import Report
 from test_rig.report.shown import shown
 from test_rig.report.standing import Judged, Standing, judged_cells
 from test_rig.report.suite_words import suite_sentence
+from test_rig.report.workloads import workload_headline
 from test_rig.runs import RunStatus
 from test_rig.verdict import LevelRow, TargetVerdict, Verdict
 
@@ -49,6 +50,8 @@ def headline(report: Report) -> str:
 def _found(report: Report) -> str:
     if report.suite is not None:
         return suite_sentence(report.suite)
+    if report.workloads:
+        return workload_headline(report.workloads)
     targets = report.audit.targets
     rows = [row for target in targets for row in target.levels]
     broken = [(target, row) for target in targets for row in target.levels if row.findings]

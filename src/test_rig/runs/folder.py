@@ -23,7 +23,7 @@ from test_rig.runs.record import FORMAT, RunRecord, RunResults, RunStatus
 from test_rig.runs.versions import versions
 from test_rig.runs.writer import RunWriter, cannot_write
 from test_rig.telemetry import Measurement
-from test_rig.verdict import AuditVerdict, SuiteVerdict
+from test_rig.verdict import AuditVerdict, SuiteVerdict, WorkloadVerdict
 
 __all__ = ["RunFolder"]
 
@@ -135,6 +135,14 @@ class RunFolder:
             RunFolderError: `results.json` is there and cannot be read.
         """
         return self._results().suite
+
+    def workloads(self) -> tuple[WorkloadVerdict, ...]:
+        """Return what workloads showed, as far as they came.
+
+        Raises:
+            RunFolderError: `results.json` is there and cannot be read.
+        """
+        return self._results().workloads
 
     def _results(self) -> RunResults:
         if not (self.path / "results.json").exists():

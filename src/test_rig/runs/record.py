@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
-from test_rig.verdict import AuditVerdict, SuiteVerdict, Verdict
+from test_rig.verdict import AuditVerdict, SuiteVerdict, Verdict, WorkloadVerdict
 
 __all__ = ["FORMAT", "RunRecord", "RunResults", "RunStatus"]
 
@@ -59,4 +59,6 @@ class RunResults:
 
     audit: AuditVerdict | None = None
     suite: SuiteVerdict | None = None
+    #: What workloads showed, one for each level that was run.
+    workloads: tuple[WorkloadVerdict, ...] = ()
     format: int = field(default=FORMAT)

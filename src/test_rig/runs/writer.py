@@ -10,7 +10,7 @@ writer lives; a run that says "running" and whose log nobody locks was killed.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from test_rig.runs.lock import lock
 from test_rig.runs.record import RunRecord, RunResults, RunStatus
 from test_rig.runs.steps import operations
 from test_rig.telemetry import Alert, Measurement
-from test_rig.verdict import AuditVerdict, SuiteVerdict, Transcript, Verdict
+from test_rig.verdict import AuditVerdict, SuiteVerdict, Transcript, Verdict, WorkloadVerdict
 
 __all__ = ["RunWriter", "cannot_write"]
 
@@ -89,6 +89,13 @@ class RunWriter:
         with self._writing():
             self._append_op(origin, op)
 
+    def record_ops(self, origin: Origin, ops: Iterable[Op]) -> None:
+        """Add operations to the history, and see them on disk; an index is its place there."""
+        with self._writing():
+            for op in ops:
+                self._append_op(origin, op)
+            self._history.flush()
+
     def record_transcript(self, origin: Origin, transcript: Transcript) -> None:
         """Add every step that was sent to the history, and see them on disk."""
         with self._writing():
@@ -97,11 +104,15 @@ class RunWriter:
             self._history.flush()
 
     def write_results(
-        self, audit: AuditVerdict | None = None, *, suite: SuiteVerdict | None = None
+        self,
+        audit: AuditVerdict | None = None,
+        *,
+        suite: SuiteVerdict | None = None,
+        workloads: Sequence[WorkloadVerdict] = (),
     ) -> None:
         """Replace the results by those that there are now."""
         with self._writing():
-            results = RunResults(audit=audit, suite=suite)
+            results = RunResults(audit=audit, suite=suite, workloads=tuple(workloads))
             replace_file(self.path / "results.json", encode_json(results))
 
     def finish(

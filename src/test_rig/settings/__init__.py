@@ -35,6 +35,7 @@ from test_rig.settings.tables import (
     RunsSettings,
     SuitesSettings,
     TestSettings,
+    WorkloadSettings,
 )
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "SuitesSettings",
     "TargetSettings",
     "TestSettings",
+    "WorkloadSettings",
     "clear_config_extensions",
     "config_extensions",
     "extension_options",

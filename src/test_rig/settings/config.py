@@ -33,6 +33,7 @@ from test_rig.settings.tables import (
     RunsSettings,
     SuitesSettings,
     TestSettings,
+    WorkloadSettings,
 )
 
 __all__ = ["AppConfig", "Setting", "TargetSettings"]
@@ -87,6 +88,7 @@ class AppConfig(BaseModel):
     handlers: HandlersSettings = Field(default_factory=HandlersSettings)
     suites: SuitesSettings = Field(default_factory=SuitesSettings)
     actions: ActionsSettings = Field(default_factory=ActionsSettings)
+    workload: WorkloadSettings = Field(default_factory=WorkloadSettings)
 
     _layers: tuple[Layer, ...] = PrivateAttr(default=())
     _origins: Mapping[tuple[str, str], Origin] = PrivateAttr(default_factory=dict)

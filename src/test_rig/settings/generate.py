@@ -31,6 +31,7 @@ _EXAMPLES: dict[tuple[str, str], Any] = {
         {"source": {"alert_type": "connection_lost"}, "target": {"alert_type": "slow"}},
     ),
     ("actions", "silences"): ({"match": {"alert_type": "slow"}, "comment": "known"},),
+    ("workload", "rate"): 500.0,
 }
 
 

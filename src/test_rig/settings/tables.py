@@ -27,6 +27,7 @@ __all__ = [
     "SuitesSettings",
     "Table",
     "TestSettings",
+    "WorkloadSettings",
 ]
 
 
@@ -70,6 +71,10 @@ WholeNumber = Annotated[int, BeforeValidator(_no_bool)]
 PositiveSeconds = Annotated[
     float, BeforeValidator(_no_bool), Field(gt=0, le=31_536_000, allow_inf_nan=False)
 ]
+PositiveRate = Annotated[
+    float, BeforeValidator(_no_bool), Field(gt=0, le=1_000_000, allow_inf_nan=False)
+]
+Pause = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=60, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
 LevelName = Annotated[
     Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_level)
@@ -243,6 +248,44 @@ class ActionsSettings(Table):
     )
 
 
+class WorkloadSettings(Table):
+    """How random transactions are run against a database."""
+
+    levels: Names = Field(
+        default=(),
+        description="The levels to run at, by their keys; all that the target has if empty.",
+    )
+    time_secs: PositiveSeconds = Field(
+        default=10.0, description="How long a workload runs at each level, in seconds."
+    )
+    clients: Count = Field(
+        default=10, description="Sessions that work at the same time, each in a thread of its own."
+    )
+    rate: PositiveRate | None = Field(
+        default=None,
+        description="Transactions a second that are offered in all; as many as the clients can if "
+        "unset.",
+    )
+    key_count: Count = Field(
+        default=8, description="Keys in use at a time: the fewer, the more conflicts."
+    )
+    writes_per_key: Count = Field(
+        default=32, description="A key is left for a new one after so many writes."
+    )
+    ops: Count = Field(
+        default=5, description="The most reads and writes of one random transaction."
+    )
+    pause_secs: Pause = Field(
+        default=0.0,
+        description="A client's pause before each further statement of a transaction, in seconds; "
+        "it widens the windows in which transactions meet.",
+    )
+    statement_secs: PositiveSeconds = Field(
+        default=5.0,
+        description="How long a workload's statement may take, in seconds, before it is cancelled.",
+    )
+
+
 #: Every table, in the order in which it is shown.
 TABLES: dict[str, type[Table]] = {
     "database": DatabaseSettings,
@@ -254,4 +297,5 @@ TABLES: dict[str, type[Table]] = {
     "suites": SuitesSettings,
     "imports": ImportsSettings,
     "actions": ActionsSettings,
+    "workload": WorkloadSettings,
 }

@@ -153,6 +153,17 @@ class Dialect(Protocol):
     def quote(self, identifier: str) -> str:
         """Return the identifier quoted."""
 
+    def upsert(self, table: str, key: str, column: str, *, appends: bool = False) -> str:
+        """Return an INSERT of a key and a value that, where the key is there, changes its row.
+
+        Args:
+            table: The table, and with `key` and `column` its columns: names that need no quotes.
+            key: The primary key.
+            column: What is set; or, with `appends`, a text to which the value is added behind a
+                comma.
+            appends: Whether to append.
+        """
+
     def prepare_waiting(self, ask: Ask) -> None:
         """Make a session fit for scenarios: deadlocks found soon, locks refused soon."""
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from test_rig.targets.dialect import Ask, BlockedView
-from test_rig.targets.statements import quote_double
+from test_rig.targets.statements import quote_double, upsert_standard
 from test_rig.targets.url import TargetUrl
 
 __all__ = ["Embedded"]
@@ -41,6 +41,9 @@ class Embedded:
 
     def quote(self, identifier: str) -> str:
         return quote_double(identifier)
+
+    def upsert(self, table: str, key: str, column: str, *, appends: bool = False) -> str:
+        return upsert_standard(table, key, column, appends=appends, mark=self.placeholder)
 
     def prepare_waiting(self, ask: Ask) -> None:
         del ask  # it never waits

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from test_rig.isolation import Level
 from test_rig.targets.dialect import Ask, BlockedView, Dialect, LevelSpec
-from test_rig.targets.mysql import METADATA_WAITS, Mysql, collect_waits, sql_level
+from test_rig.targets.mysql import METADATA_WAITS, OLD_NEW_ROW, Mysql, collect_waits, sql_level
 
 __all__ = ["MARIADB", "mariadb", "waiting_statements"]
 
@@ -87,6 +87,7 @@ class _Mariadb(Mysql):
     """MariaDB as one server is set: its version and whether REPEATABLE READ is a snapshot."""
 
     product = "MariaDB"
+    new_row = OLD_NEW_ROW
     manual = _MANUAL
 
     def __init__(self, *, level_variable: str = "tx_isolation", snapshot: bool = False) -> None:

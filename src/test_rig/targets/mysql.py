@@ -15,7 +15,10 @@ from test_rig.targets.mysql_wire import MysqlWire
 from test_rig.targets.statements import quote_backtick
 from test_rig.targets.url import TargetUrl
 
-__all__ = ["DIALECT", "Mysql", "collect_waits", "sql_level"]
+__all__ = ["DIALECT", "OLD_NEW_ROW", "Mysql", "collect_waits", "sql_level"]
+
+#: The new row of an upsert on servers without aliases for it.
+OLD_NEW_ROW = ("", "VALUES({})")
 
 _BLOCKED = """\
 SELECT waiting.PROCESSLIST_ID, blocking.PROCESSLIST_ID
@@ -56,6 +59,9 @@ class Mysql:
     level_variable = "transaction_isolation"
     kill_query = "KILL QUERY"
     kill_connection = "KILL"
+    #: What an upsert calls the row that it could not insert: an alias, and how a column is named.
+    #: From 8.0.20 on VALUES() warns; the servers that share the protocol know nothing else.
+    new_row = (" AS new_row", "new_row.{}")
 
     def connect(self, url: TargetUrl, timeout_s: float) -> Wire:
         return MysqlWire(url, timeout_s, kill_query=self.kill_query)
@@ -89,6 +95,15 @@ class Mysql:
 
     def quote(self, identifier: str) -> str:
         return quote_backtick(identifier)
+
+    def upsert(self, table: str, key: str, column: str, *, appends: bool = False) -> str:
+        alias, name = self.new_row
+        new = name.format(column)
+        value = f"CONCAT({table}.{column}, ',', {new})" if appends else new
+        return (
+            f"INSERT INTO {table} ({key}, {column}) VALUES (%s, %s){alias} "  # noqa: S608 - ours
+            f"ON DUPLICATE KEY UPDATE {column} = {value}"
+        )
 
     def prepare_waiting(self, ask: Ask) -> None:
         del ask  # deadlocks are found at once

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from test_rig.isolation import Level
 from test_rig.targets.dialect import Ask, BlockedView, Dialect, LevelSpec
-from test_rig.targets.mysql import Mysql, collect_waits, sql_level
+from test_rig.targets.mysql import OLD_NEW_ROW, Mysql, collect_waits, sql_level
 
 __all__ = ["OCEANBASE"]
 
@@ -24,6 +24,7 @@ class _Oceanbase(Mysql):
     """OceanBase; it has no state."""
 
     product = "OceanBase"
+    new_row = OLD_NEW_ROW
 
     def levels(self) -> tuple[LevelSpec, ...]:
         return tuple(

@@ -33,7 +33,7 @@ from test_rig.targets.dialect import (
     Wire,
 )
 from test_rig.targets.postgresql_startup import open_bare, refusal_sqlstate
-from test_rig.targets.statements import COMMITS, first_words, quote_double
+from test_rig.targets.statements import COMMITS, first_words, quote_double, upsert_standard
 from test_rig.targets.url import TargetUrl
 
 __all__ = ["DIALECT"]
@@ -237,6 +237,9 @@ class _Postgresql:
 
     def quote(self, identifier: str) -> str:
         return quote_double(identifier)
+
+    def upsert(self, table: str, key: str, column: str, *, appends: bool = False) -> str:
+        return upsert_standard(table, key, column, appends=appends, mark=self.placeholder)
 
     def prepare_waiting(self, ask: Ask) -> None:
         try:

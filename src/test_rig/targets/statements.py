@@ -14,7 +14,14 @@ from collections.abc import Callable, Sequence
 from test_rig.errors import Failure, Outcome
 from test_rig.resilience import outcome_of
 
-__all__ = ["first_words", "insert_statement", "outcome_after", "quote_backtick", "quote_double"]
+__all__ = [
+    "first_words",
+    "insert_statement",
+    "outcome_after",
+    "quote_backtick",
+    "quote_double",
+    "upsert_standard",
+]
 
 #: Statements that end the open transaction by committing it.
 COMMITS = frozenset({"COMMIT", "END"})
@@ -103,3 +110,12 @@ def insert_statement(
     if mark == "%s":
         head = head.replace("%", "%%")
     return f"{head} ({', '.join(mark for _ in columns)})"
+
+
+def upsert_standard(table: str, key: str, column: str, *, appends: bool, mark: str) -> str:
+    """Return an upsert as PostgreSQL, SQLite and DuckDB spell it; see `Dialect.upsert`."""
+    new = f"{table}.{column} || ',' || excluded.{column}" if appends else f"excluded.{column}"
+    return (
+        f"INSERT INTO {table} ({key}, {column}) VALUES ({mark}, {mark}) "  # noqa: S608 - our names
+        f"ON CONFLICT ({key}) DO UPDATE SET {column} = {new}"
+    )

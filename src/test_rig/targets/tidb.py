@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from test_rig.isolation import Level
 from test_rig.targets.dialect import Ask, BlockedView, Dialect, LevelSpec
-from test_rig.targets.mysql import Mysql, collect_waits, sql_level
+from test_rig.targets.mysql import OLD_NEW_ROW, Mysql, collect_waits, sql_level
 
 __all__ = ["TIDB"]
 
@@ -28,6 +28,7 @@ class _Tidb(Mysql):
     """TiDB; it has no state."""
 
     product = "TiDB"
+    new_row = OLD_NEW_ROW
     # A plain KILL is refused where global kill is off; this form always works on the node asked.
     kill_query = "KILL TIDB QUERY"
     kill_connection = "KILL TIDB"

@@ -1,0 +1,140 @@
+"""What the reports say of workloads: sentences, tables and plots as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from test_rig.report.content import Report
+from test_rig.report.plot import Plot, plot
+from test_rig.report.shown import shown
+from test_rig.verdict import Verdict, WorkloadFinding, WorkloadVerdict
+
+__all__ = ["WorkloadView", "product_of", "views", "workload_headline", "workload_lines"]
+
+_WORDS = {
+    Verdict.VALID: "not contradicted",
+    Verdict.INVALID: "claim broken",
+    Verdict.UNKNOWN: "not judged",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadView:
+    """One workload at one level, for the page."""
+
+    id: str
+    title: str
+    verdict: str
+    verdict_words: str
+    claim: str
+    claim_source: str
+    comparison: str
+    read_back: str
+    counts: str
+    ended_early: str | None
+    findings: tuple[WorkloadFinding, ...]
+    coverage: tuple[tuple[str, str], ...]
+    errors: tuple[tuple[str, str], ...]
+    throughput: Plot
+    latency: Plot
+
+
+def product_of(workload: WorkloadVerdict) -> str:
+    """Return product and version."""
+    return shown(f"{workload.target.product} {workload.target.version}", limit=80)
+
+
+def workload_headline(workloads: Sequence[WorkloadVerdict]) -> str:
+    """Return what workloads found, in a sentence."""
+    broken = [each for each in workloads if each.verdict is Verdict.INVALID]
+    committed = sum(each.ok for each in workloads)
+    if broken:
+        first = broken[0]
+        names = ", ".join(
+            dict.fromkeys(each.anomaly for each in first.findings if each.is_forbidden)
+        )
+        more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
+        return (
+            f"{product_of(first)} breaks a claim: {first.workload} shows {names} at "
+            f"{shown(first.level)}, which claims {first.claim.info.title}{more}."
+        )
+    unknown = sum(each.verdict is Verdict.UNKNOWN for each in workloads)
+    if unknown:
+        return f"{unknown} of {len(workloads)} levels could not be judged; no claim was broken."
+    levels = f"{len(workloads)} level{'s' * (len(workloads) != 1)}"
+    return (
+        f"Nothing was seen that a claim forbids: {workloads[0].workload}, {committed:,} "
+        f"transactions at {levels}."
+    )
+
+
+def counted(workload: WorkloadVerdict) -> str:
+    """Return what ended how, and how fast, in a line."""
+    rate = workload.ok / workload.duration_s if workload.duration_s else 0.0
+    return (
+        f"{workload.ok:,} committed ({rate:,.0f}/s), {workload.fail:,} failed, "
+        f"{workload.info:,} unknown, {workload.clients} clients, {workload.duration_s:.1f} s"
+    )
+
+
+def workload_lines(report: Report) -> Iterator[tuple[str, Verdict | None]]:
+    """Yield the lines of the text report; those with a verdict are headings."""
+    for each in report.workloads:
+        yield "", None
+        title = f"{each.workload} at {shown(each.level)} of {product_of(each)}"
+        yield f"{title}: {_WORDS[each.verdict]}", each.verdict
+        yield f"  {shown(each.comparison)}", None
+        yield f"  {counted(each)}", None
+        if each.ended_early:
+            yield f"  ended early: {shown(each.ended_early)}", None
+        for name, count in each.coverage:
+            yield f"  {count:>9,} {name}", None
+        for finding in each.findings:
+            mark = "forbidden" if finding.is_forbidden else "permitted"
+            yield f"  {finding.anomaly}, {finding.count:,} times, {mark}: {finding.means}", None
+            yield f"    {shown(finding.witnesses[0])}", None
+        for name, count in each.errors[:5]:
+            yield f"  {count:>9,} x {shown(name)}", None
+
+
+def views(report: Report) -> tuple[WorkloadView, ...]:
+    """Return the workloads of a report for the page."""
+    return tuple(_view(each, number) for number, each in enumerate(report.workloads, 1))
+
+
+def _view(each: WorkloadVerdict, number: int) -> WorkloadView:
+    moments = each.moments
+    return WorkloadView(
+        id=f"w{number}",
+        title=f"{each.workload} at {each.level} of {product_of(each)}",
+        verdict=each.verdict.value,
+        verdict_words=_WORDS[each.verdict],
+        claim=each.claim.info.title,
+        claim_source=each.claim_source,
+        comparison=each.comparison,
+        read_back=", ".join(each.read_back) or "not told",
+        counts=counted(each),
+        ended_early=each.ended_early,
+        findings=each.findings,
+        coverage=tuple((name, f"{count:,}") for name, count in each.coverage),
+        errors=tuple((name, f"{count:,}") for name, count in each.errors),
+        throughput=plot(
+            "transactions a second",
+            [(moment.at_s, moment.length_s) for moment in moments],
+            {
+                "committed": [moment.ok / moment.length_s for moment in moments],
+                "failed or unknown": [
+                    (moment.fail + moment.info) / moment.length_s for moment in moments
+                ],
+            },
+        ),
+        latency=plot(
+            "latency in ms",
+            [(moment.at_s, moment.length_s) for moment in moments],
+            {
+                "median": [moment.latency_ms_p50 for moment in moments],
+                "99th percentile": [moment.latency_ms_p99 for moment in moments],
+            },
+        ),
+    )

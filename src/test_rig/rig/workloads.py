@@ -1,0 +1,201 @@
+"""Workloads put together: settings, targets, run folder and report."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from test_rig.history import Origin
+from test_rig.report import Report
+from test_rig.rig.pages import write_page
+from test_rig.rig.places import EMBEDDED_URLS, target_of
+from test_rig.runs import RunFolder, RunStatus, RunWriter
+from test_rig.settings import AppConfig
+from test_rig.targets import LevelSpec, SqlListener, Target, TargetUrl
+from test_rig.telemetry import Measurement
+from test_rig.verdict import (
+    AuditVerdict,
+    TargetInfo,
+    Verdict,
+    WorkloadMoment,
+    WorkloadVerdict,
+)
+from test_rig.workload import (
+    INTERRUPTED,
+    Entry,
+    Plan,
+    Progress,
+    Workload,
+    operation,
+    run_workload,
+)
+
+__all__ = ["WorkloadRun", "run_workloads"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadRun:
+    """Finished workloads: what they showed, and where everything about them is."""
+
+    folder: Path
+    verdict: Verdict
+    report: Report
+    html: Path
+
+
+def run_workloads(
+    config: AppConfig,
+    workload: Workload,
+    urls: Sequence[TargetUrl | str],
+    *,
+    argv: Sequence[str] = (),
+    stop_at_first: bool = False,
+    on_level: Callable[[TargetInfo, str], None],
+    on_progress: Callable[[Progress], None],
+    listener: SqlListener | None = None,
+) -> WorkloadRun:
+    """Run a workload at the settings' levels of the targets, and keep it all in a run folder.
+
+    A KeyboardInterrupt while it runs ends all of it; what there is until then is judged.
+
+    Args:
+        config: The settings: how much, at which levels, where runs are kept.
+        workload: What to run.
+        urls: The targets; the embedded ones where empty.
+        argv: The command line for the record, passwords masked.
+        stop_at_first: End each level when something was seen that its claim forbids.
+        on_level: Told of each level before it is run.
+        on_progress: Told about once a second how it stands.
+        listener: Told of every statement.
+
+    Raises:
+        TargetError: A target could not be used.
+        UnknownName: A target has no such level.
+        RunFolderError: The run folder cannot be written.
+    """
+    plan = _workload_plan(config)
+    with ExitStack() as stack:
+        targets = [
+            stack.enter_context(target_of(config, url, listener=listener))
+            for url in urls or EMBEDDED_URLS
+        ]
+        todo = [(target, level) for target in targets for level in _chosen_levels(config, target)]
+        writer = stack.enter_context(
+            RunFolder.create(
+                config.runs.folder,
+                "workload",
+                argv=argv,
+                settings=config.without_secrets(),
+                seed=plan.seed,
+                targets=[target.url.safe() for target in targets],
+            )
+        )
+        done: list[WorkloadVerdict] = []
+        for target, level in todo:
+            on_level(target.info, level.name)
+            verdict = _run_workload(
+                workload,
+                target,
+                level,
+                plan,
+                writer=writer,
+                stop_at_first=stop_at_first,
+                on_progress=on_progress,
+            )
+            done.append(verdict)
+            writer.write_results(workloads=done)
+            if verdict.ended_early == INTERRUPTED:
+                break
+        report = Report(
+            record=writer.record,
+            audit=AuditVerdict(targets=(), verdict=Verdict.UNKNOWN),
+            path=writer.path,
+            workloads=tuple(done),
+        )
+        is_whole = done[-1].ended_early != INTERRUPTED
+        writer.finish(
+            report.verdict,
+            status=RunStatus.FINISHED if is_whole else RunStatus.INTERRUPTED,
+            error=None if is_whole else "interrupted from the keyboard",
+        )
+    report, html = write_page(writer.path)
+    return WorkloadRun(folder=writer.path, verdict=report.verdict, report=report, html=html)
+
+
+def _workload_plan(config: AppConfig) -> Plan:
+    chosen = config.workload
+    seed = config.test.seed
+    return Plan(
+        time_s=chosen.time_secs,
+        clients=chosen.clients,
+        seed=secrets.randbelow(2**31) if seed is None else seed,
+        rate=chosen.rate,
+        keys=chosen.key_count,
+        writes_per_key=chosen.writes_per_key,
+        ops=chosen.ops,
+        pause_s=chosen.pause_secs,
+        statement_s=chosen.statement_secs,
+    )
+
+
+def _chosen_levels(config: AppConfig, target: Target) -> Sequence[LevelSpec]:
+    names = config.workload.levels
+    return [target.level(name) for name in names] if names else target.levels
+
+
+def _run_workload(
+    workload: Workload,
+    target: Target,
+    level: LevelSpec,
+    plan: Plan,
+    *,
+    writer: RunWriter,
+    stop_at_first: bool,
+    on_progress: Callable[[Progress], None],
+) -> WorkloadVerdict:
+    origin = Origin(target=target.url.safe(), level=level.name, scenario=workload.name)
+    writer.log("workload", target=origin.target, at=level.name, name=workload.name)
+
+    def keep(entries: Sequence[Entry]) -> None:
+        writer.record_ops(origin, map(operation, entries))
+
+    with target.scratch() as scratch:
+        verdict = run_workload(
+            workload,
+            scratch,
+            level,
+            plan,
+            on_entries=keep,
+            on_progress=on_progress,
+            stop_at_first=stop_at_first,
+        )
+    for moment in verdict.moments:
+        _emit_moment(writer, origin, moment)
+    writer.log(
+        "workload judged",
+        target=origin.target,
+        at=level.name,
+        verdict=verdict.verdict.value,
+        comparison=verdict.comparison,
+    )
+    return verdict
+
+
+def _emit_moment(writer: RunWriter, origin: Origin, moment: WorkloadMoment) -> None:
+    labels = (("target", origin.target), ("level", origin.level), ("workload", origin.scenario))
+    values = (
+        ("workload.throughput", moment.ok / moment.length_s, "1/s"),
+        ("workload.failures", float(moment.fail + moment.info), "transactions"),
+        ("workload.latency_p50", moment.latency_ms_p50, "ms"),
+        ("workload.latency_p99", moment.latency_ms_p99, "ms"),
+    )
+    for name, value, unit in values:
+        if value is not None:
+            at_ns = round(moment.at_s * 1e9)
+            measured = Measurement(
+                name=name, value=value, unit=unit, time_ns=at_ns, labels=labels, source="workload"
+            )
+            writer.emit(measured)

@@ -1,0 +1,119 @@
+"""The flaws that the judges here look for, and a ledger of those that were seen.
+
+Which level forbids what follows Adya's phenomena (see `test_rig.isolation`). A judge that cannot
+tell two phenomena apart names the one that the weaker levels permit, so that no level is accused
+of what it may do.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from test_rig.isolation import Anomaly, Level
+from test_rig.workload.workload import Flaw, Shown
+
+__all__ = [
+    "ABORTED_READ",
+    "FRACTURED_READ",
+    "INTERMEDIATE_READ",
+    "LONG_FORK",
+    "LOST_ELEMENT",
+    "LOST_UPDATE",
+    "OWN_WRITE",
+    "PHANTOM_SKEW",
+    "READ_SKEW",
+    "SESSION_BACKWARDS",
+    "STALE_ELEMENT",
+    "UNREPEATABLE",
+    "WRITE_SKEW",
+    "Ledger",
+    "Recent",
+]
+
+K = TypeVar("K")
+V = TypeVar("V")
+#: So many witnesses of each flaw are kept.
+_KEPT = 5
+
+
+def _forbidding(anomaly: Anomaly) -> frozenset[Level]:
+    return frozenset(level for level in Level if anomaly in level.info.forbids)
+
+
+_EVERY = _forbidding(Anomaly.G0)
+_SINGLE = _forbidding(Anomaly.G_SINGLE)
+
+ABORTED_READ = Flaw("G1a", "read what was rolled back", _forbidding(Anomaly.G1A))
+INTERMEDIATE_READ = Flaw(
+    "G1b", "read what its writer overwrote before committing", _forbidding(Anomaly.G1B)
+)
+READ_SKEW = Flaw("G-single", "read some rows from before a transaction and some after", _SINGLE)
+UNREPEATABLE = Flaw("G-single", "read a row twice and got two values", _SINGLE)
+#: Later than OTV's definition asks for: an older state of the same row after a newer one.
+FRACTURED_READ = Flaw("OTV", "went back to an older state", _forbidding(Anomaly.OTV))
+LOST_UPDATE = Flaw("lost update", "overwrote an update unseen", _forbidding(Anomaly.P4))
+WRITE_SKEW = Flaw("G2-item", "acted on rows that the other changed", _forbidding(Anomaly.G2_ITEM))
+PHANTOM_SKEW = Flaw("G2", "acted on an absence that the other ended", _forbidding(Anomaly.G2))
+# Two reads that see two writes in opposite orders: a cycle with two anti-dependencies that do not
+# follow each other, which snapshot isolation forbids too (Cerone and Gotsman, Analysing Snapshot
+# Isolation, PODC 2016); the rows are known, so it is G2-item as well.
+LONG_FORK = Flaw(
+    "long fork",
+    "saw two writes in opposite orders",
+    _forbidding(Anomaly.G2_ITEM) | {Level.SNAPSHOT},
+)
+OWN_WRITE = Flaw("internal", "did not read its own write", _EVERY)
+LOST_ELEMENT = Flaw("lost element", "a committed element is not there", _EVERY)
+#: Of these two no isolation level speaks: they are about real time, and about one session.
+STALE_ELEMENT = Flaw("stale read", "did not see what was committed before", frozenset())
+SESSION_BACKWARDS = Flaw("monotonic reads", "a session saw an older state than before", frozenset())
+
+
+class Ledger:
+    """Counts what was seen of each flaw and keeps the first witnesses."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Flaw, int] = {}
+        self._witnesses: dict[Flaw, list[str]] = {}
+
+    def add(self, flaw: Flaw, witness: Callable[[], str]) -> None:
+        """Count one; the sentence is made only if it will be kept."""
+        self._counts[flaw] = self._counts.get(flaw, 0) + 1
+        kept = self._witnesses.setdefault(flaw, [])
+        if len(kept) < _KEPT:
+            kept.append(witness())
+
+    def shown(self) -> tuple[Shown, ...]:
+        """Return all of it, in the order of first sight."""
+        return tuple(
+            Shown(flaw=flaw, count=count, witnesses=tuple(self._witnesses[flaw]))
+            for flaw, count in self._counts.items()
+        )
+
+
+class Recent(Generic[K, V]):
+    """The values of the keys that were used last: the memory of a judge, bounded.
+
+    Args:
+        make: Makes the value of a key that is not there.
+        most: So many keys are kept.
+    """
+
+    def __init__(self, make: Callable[[], V], most: int = 4096) -> None:
+        self._make, self._most = make, most
+        self._values: OrderedDict[K, V] = OrderedDict()
+
+    def __getitem__(self, key: K) -> V:
+        value = self._values.get(key)
+        if value is None:
+            value = self._values[key] = self._make()
+            if len(self._values) > self._most:
+                self._values.popitem(last=False)
+        else:
+            self._values.move_to_end(key)
+        return value
+
+    def __len__(self) -> int:
+        return len(self._values)

@@ -1,0 +1,95 @@
+"""The verdict of a workload: what its judge saw, compared with what the level claims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from test_rig.history import OpType
+from test_rig.targets import LevelSpec
+from test_rig.verdict import TargetInfo, Verdict, WorkloadFinding, WorkloadVerdict
+from test_rig.workload.series import Series
+from test_rig.workload.workload import Judge, Plan, Shown
+
+__all__ = ["is_forbidden", "judged"]
+
+
+def is_forbidden(shown: Shown, level: LevelSpec) -> bool:
+    """Return whether the level's claim forbids what was shown."""
+    return level.claim in shown.flaw.forbidden_by
+
+
+def judged(
+    judge: Judge,
+    series: Series,
+    *,
+    workload: str,
+    target: TargetInfo,
+    level: LevelSpec,
+    plan: Plan,
+    read_back: tuple[str, ...],
+    ended_early: str | None,
+    duration_s: float,
+) -> WorkloadVerdict:
+    """Return the verdict of what a judge was fed.
+
+    A claim is broken by any forbidden anomaly. It could not be judged where nothing was committed,
+    or where the server says that the sessions have another level.
+    """
+    findings = tuple(_finding(each, level) for each in judge.shown())
+    doubt = _doubt(series, level, read_back)
+    verdict = Verdict.UNKNOWN if doubt else Verdict.VALID
+    if any(finding.is_forbidden for finding in findings):
+        verdict = Verdict.INVALID
+    return WorkloadVerdict(
+        workload=workload,
+        target=target,
+        level=level.name,
+        claim=level.claim,
+        claim_source=level.claim_source,
+        read_back=read_back,
+        verdict=verdict,
+        comparison=_compare(level, findings, doubt),
+        findings=findings,
+        coverage=judge.coverage(),
+        ok=series.total(OpType.OK),
+        fail=series.total(OpType.FAIL),
+        info=series.total(OpType.INFO),
+        errors=series.errors(),
+        moments=series.moments(),
+        clients=plan.clients,
+        seed=plan.seed,
+        duration_s=duration_s,
+        ended_early=ended_early,
+    )
+
+
+def _finding(shown: Shown, level: LevelSpec) -> WorkloadFinding:
+    return WorkloadFinding(
+        anomaly=shown.flaw.anomaly,
+        means=shown.flaw.means,
+        count=shown.count,
+        is_forbidden=is_forbidden(shown, level),
+        witnesses=shown.witnesses,
+    )
+
+
+def _doubt(series: Series, level: LevelSpec, read_back: Sequence[str]) -> str | None:
+    if not series.total(OpType.OK):
+        return "nothing was committed"
+    wanted = level.read_back_value
+    others = [text for text in read_back if text.lower().replace("-", " ") != wanted]
+    if wanted is not None and others:
+        return f"the server says that the level is {others[0]}"
+    return None
+
+
+def _compare(level: LevelSpec, findings: Sequence[WorkloadFinding], doubt: str | None) -> str:
+    title = level.claim.info.title
+    if broken := [finding.anomaly for finding in findings if finding.is_forbidden]:
+        return f"broken: {title} forbids {', '.join(dict.fromkeys(broken))}"
+    if doubt is not None:
+        return f"not judged: {doubt}"
+    if findings:
+        names = ", ".join(dict.fromkeys(finding.anomaly for finding in findings))
+        return f"not contradicted: {title} permits {names}"
+    return f"not contradicted: {title}"

@@ -1,0 +1,76 @@
+"""`test-rig workload`, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from conftest import Run, Start
+
+
+def test_the_workloads_are_listed(rig: Run) -> None:
+    """Each with what it looks for."""
+    done = rig("workload", "list")
+    assert done.returncode == 0
+    assert "write-skew-predicate" in done.stdout
+    known = json.loads(rig("workload", "list", "--json").stdout)
+    assert {"bank", "set", "long-fork"} <= {each["name"] for each in known}
+
+
+def test_a_workload_leaves_a_run_that_can_be_told_again(
+    rig: Run, tmp_path: Path, only_run: Callable[[], Path]
+) -> None:
+    """Results on standard output, progress beside them, everything in the run folder."""
+    options = ("--time", "0.5", "--clients", "3", "--seed", "7", "--level", "wal-deferred")
+    done = rig("workload", "run", "bank", "--url", "sqlite://", *options, "--junit", "out.xml")
+    assert done.returncode == 0, done.stderr
+    assert "Nothing was seen that a claim forbids: bank" in done.stdout
+    assert "WAL, BEGIN DEFERRED" in done.stderr
+    folder = only_run()
+    assert {"run.json", "results.json", "history.arrow", "measurements.arrow", "report.html"} <= {
+        path.name for path in folder.iterdir()
+    }
+    assert "<polyline" in (folder / "report.html").read_text()
+    assert 'failures="0"' in (tmp_path / "out.xml").read_text()
+    told = json.loads(rig("report", "last", "--json").stdout)
+    (workload,) = told["workloads"]
+    assert workload["seed"] == 7
+    assert workload["ok"] > 0
+
+
+def test_a_broken_claim_is_exit_code_1(rig: Run, mariadb_url: str) -> None:
+    """MariaDB's REPEATABLE READ, named as the standard's, loses updates."""
+    done = rig(
+        *("workload", "run", "lost-update", "--url", mariadb_url, "--level", "repeatable-read"),
+        *("--time", "60", "--stop-at-first", "--keys", "2", "--json"),
+    )
+    assert done.returncode == 1, done.stderr
+    (workload,) = json.loads(done.stdout)["workloads"]
+    assert workload["verdict"] == "invalid"
+    assert workload["findings"][0]["anomaly"] == "lost update"
+    assert workload["ended_early"] == "stopped at the first lost update"
+
+
+def test_wrong_use_is_exit_code_2(rig: Run) -> None:
+    """Unknown workloads and levels, with what there is."""
+    done = rig("workload", "run", "bnk")
+    assert (done.returncode, "did you mean 'bank'" in done.stderr) == (2, True)
+    done = rig("workload", "run", "bank", "--url", "duckdb://", "--level", "serial")
+    assert (done.returncode, "snapshot" in done.stderr) == (2, True)
+
+
+def test_ctrl_c_ends_cleanly_with_what_there_is(start_rig: Start, tmp_path: Path) -> None:
+    """The history so far is judged and told; nothing is left behind."""
+    running = start_rig("workload", "run", "bank", "--url", "sqlite:///own.db", "--time", "90")
+    assert running.stderr is not None
+    for line in running.stderr:
+        if " committed, " in line:
+            break
+    running.send_signal(signal.SIGINT)
+    told, complaint = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "ended early: interrupted" in told, complaint
+    assert "interrupted" in complaint
+    assert [path.name for path in tmp_path.glob("test_rig_*")] == []
