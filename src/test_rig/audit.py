@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from test_rig.errors import TargetError
-from test_rig.isolation import Anomaly, Level, strongest_levels
+from test_rig.isolation import Anomaly, Level, forbids, strongest_levels
 from test_rig.scenario import Expectation, Limits, Scenario, expected, run_scenario, surprises
 from test_rig.targets import LevelSpec, Scratch, Target
 from test_rig.telemetry import Emit, Measurement, emit_nothing
@@ -140,11 +140,11 @@ def audit_target(
     error: str | None = None
 
     def so_far() -> TargetVerdict:
-        unfinished = len(rows) < len(levels)
+        missing = [_not_reached(level) for level in levels[len(rows) :]]
         return TargetVerdict(
             target=info,
-            levels=tuple(rows),
-            verdict=overall([row.verdict for row in rows] + [Verdict.UNKNOWN] * unfinished),
+            levels=tuple(rows + missing),
+            verdict=overall([row.verdict for row in rows + missing]),
             error=error,
             duration_s=time.perf_counter() - started,
         )
@@ -165,6 +165,19 @@ def audit_target(
             raise
         error = str(failed)
     return so_far()
+
+
+def _not_reached(level: LevelSpec) -> LevelRow:
+    return LevelRow(
+        name=level.name,
+        claim=level.claim,
+        claim_source=level.claim_source,
+        read_back=None,
+        cells=(),
+        observed=(),
+        verdict=Verdict.UNKNOWN,
+        comparison="not judged: the audit ended before",
+    )
 
 
 def _audit_level(
@@ -230,6 +243,10 @@ def judge_level(
     )
     missing = [anomaly for anomaly in Anomaly if anomaly in forbidden and anomaly not in judged]
     observed = strongest_levels((cell.anomaly for cell in occurring), judged)
+    if observed == (Level.NONE,) and not any(
+        forbids(Level.READ_UNCOMMITTED, cell.anomaly) for cell in occurring
+    ):
+        observed = ()  # nothing rules the weakest level out: it was not looked for
     comparison = _compare(level.claim, findings, missing, observed)
     if known is not None and (strange := surprises(cells, known)):
         names = ", ".join(anomaly.value for anomaly in strange)

@@ -244,3 +244,15 @@ def test_the_stand_in_and_the_seed_are_in_the_record(
     record = json.loads((only_run() / "run.json").read_text())
     assert record["seed"] == 7
     assert record["targets"] == ["memory://"]
+
+
+def test_a_level_that_is_named_twice_is_audited_once(rig: Run) -> None:
+    """Whatever its spelling; one that no target has is told with those that each has."""
+    result = rig(
+        "audit", "sqlite://", "--level", "wal-deferred", "--level", "WAL-DEFERRED", "--json"
+    )
+    assert len(verdicts(result)) == 1
+    refused = rig("audit", "--level", "nonsense")
+    assert refused.returncode == 2
+    assert "wal-deferred" in refused.stderr
+    assert "snapshot" in refused.stderr

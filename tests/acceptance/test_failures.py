@@ -111,7 +111,9 @@ def test_a_server_that_dies_in_the_middle_leaves_the_levels_that_were_judged(
     assert "Traceback" not in errors
     (results,) = tmp_path.glob("test-rig-runs/*/results.json")
     (target,) = json.loads(results.read_text())["audit"]["targets"]
-    assert 1 <= len(target["levels"]) < 4
+    judged = [level for level in target["levels"] if level["cells"]]
+    assert 1 <= len(judged) < len(target["levels"]) == 4
+    assert {level["verdict"] for level in target["levels"][len(judged) :]} == {"unknown"}
     assert target["error"]
     assert "READ UNCOMMITTED" in output
 
@@ -144,3 +146,13 @@ def test_one_dead_target_does_not_stop_the_others(rig: Run) -> None:
     alive, dead = json.loads(result.stdout)["audit"]["targets"]
     assert alive["verdict"] == "valid"
     assert "127.0.0.1:1" in dead["error"]
+
+
+def test_a_target_that_cannot_be_used_is_on_record_all_the_same(rig: Run, tmp_path: Path) -> None:
+    """JSON, JUnit and the run folder tell the error: what reads them need not read stderr."""
+    result = rig("audit", "postgresql://u@127.0.0.1:1/x", "--json", "--junit", "out.xml")
+    refused(result, "127.0.0.1:1")
+    (target,) = json.loads(result.stdout)["audit"]["targets"]
+    assert "127.0.0.1:1" in target["error"]
+    assert 'errors="1"' in (tmp_path / "out.xml").read_text()
+    assert len(list(tmp_path.glob("test-rig-runs/*/results.json"))) == 1

@@ -57,6 +57,16 @@ def test_an_undecided_forbidden_anomaly_leaves_the_claim_unjudged() -> None:
     assert Level.SERIALIZABLE not in row.observed
 
 
+def test_a_level_of_which_nothing_was_decided_shows_no_level() -> None:
+    """Where nothing was looked for, nothing rules the weakest level out."""
+    row = judge_level(
+        spec(Level.SERIALIZABLE), cells(**{a.name: Occurrence.UNKNOWN for a in Anomaly}), None
+    )
+    assert (row.verdict, row.observed) == (Verdict.UNKNOWN, ())
+    weak = judge_level(spec(Level.SERIALIZABLE), cells(G0=Occurrence.OCCURS), None)
+    assert weak.observed == (Level.NONE,)
+
+
 def test_an_undecided_permitted_anomaly_does_not_matter_to_the_claim() -> None:
     """What the claim does not forbid need not be known to judge it."""
     row = judge_level(spec(Level.READ_COMMITTED), cells(G2=Occurrence.UNKNOWN), None)

@@ -78,6 +78,7 @@ def test_the_settings_say_where_runs_are(run_id: str) -> None:
         (["."], RunFolderError),
         (["-o", "no/such/folder.html"], UsageError),
         (["--json", "--format", "html"], UsageError),
+        (["-o", "report.pdf"], UsageError),
     ],
 )
 def test_wrong_use_is_one_error_with_code_2(
@@ -87,3 +88,10 @@ def test_wrong_use_is_one_error_with_code_2(
     with pytest.raises(error) as caught:
         said(*arguments)
     assert caught.value.exit_code == 2
+
+
+def test_results_that_hold_nothing_are_told_as_damaged(run_id: str) -> None:
+    """A file that somebody replaced is not taken for a run without findings."""
+    (find_run("test-rig-runs", run_id).path / "results.json").write_text('{"x": 1}')
+    with pytest.raises(RunFolderError, match="no results in it"):
+        said()

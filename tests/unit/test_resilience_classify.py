@@ -314,3 +314,9 @@ def test_outcomes(error, alone, before_commit, at_commit) -> None:
     assert outcome_of(failure, at_commit=False, in_transaction=False) is alone
     assert outcome_of(failure, at_commit=False, in_transaction=True) is before_commit
     assert outcome_of(failure, at_commit=True, in_transaction=True) is at_commit
+
+
+@pytest.mark.parametrize("text", ["/etc/passwd: cannot open it", r"C:\\passwd: no such file"])
+def test_the_name_of_a_file_is_no_password(text: str) -> None:
+    """What follows a file called passwd says what went wrong."""
+    assert without_passwords(text) == text

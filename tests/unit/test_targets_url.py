@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from test_rig.errors import TargetUrlError
-from test_rig.targets import TargetUrl
+from test_rig.errors import TargetUrlError, UnknownName
+from test_rig.targets import Target, TargetUrl
 
 SECRET = "s3cret-value"
 NAMES = st.text(min_size=1, max_size=12).filter(lambda text: text.strip() == text)
@@ -154,3 +154,24 @@ def test_a_port_out_of_range_is_refused(port: int) -> None:
     """A port that does not exist is an error, not a default."""
     with pytest.raises(TargetUrlError):
         TargetUrl.from_parts(host="h", port=port)
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("sqlite://?busy_timeot=3", "busy_timeout"),
+        ("duckdb://?threads=3", "none"),
+        ("postgresql://h/d?sslmod=require", "sslmode"),
+        ("mysql://h/d?ssl_cert=x", "ssl_ca"),
+    ],
+)
+def test_an_option_that_nobody_reads_is_refused(url: str, meant: str) -> None:
+    """A typo is told before anything is connected, with the options that there are."""
+    with pytest.raises(UnknownName, match=meant):
+        Target.open(url)
+
+
+def test_a_missing_authority_is_named() -> None:
+    """The file of `ssl_ca` must be there."""
+    with pytest.raises(TargetUrlError, match="ssl_ca is no file: /no/such"):
+        Target.open("mysql://h/d?ssl_ca=/no/such")

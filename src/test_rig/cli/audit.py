@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from test_rig.cli.options import CommonOptions, common_options
 
 if TYPE_CHECKING:
     from test_rig.rig import AuditRun
+    from test_rig.targets import TargetUrl
 
 __all__ = ["audit"]
 
@@ -58,6 +60,7 @@ def audit(
     from test_rig.cli.door import Door
     from test_rig.cli.outputs import check_folders, write_report
     from test_rig.cli.progress import AuditProgress
+    from test_rig.errors import ConnectFailed
     from test_rig.rig import audit as run_audit
     from test_rig.settings import OptionValue
 
@@ -65,17 +68,26 @@ def audit(
     extra = {"audit.levels": OptionValue(level, "--level")} if level else {}
     with Door(common, urls or (), extra=extra) as door:
         with AuditProgress(door.console) as progress:
-            run = door.with_password(
-                lambda targets: run_audit(
+
+            def work(targets: Sequence[TargetUrl], *, may_ask: bool = True) -> AuditRun:
+                return run_audit(
                     door.config,
                     targets,
                     argv=door.argv,
                     on_event=progress,
                     listener=door.sql_listener,
+                    may_ask=may_ask,
                 )
-            )
+
+            try:
+                run = door.with_password(work)
+            except ConnectFailed:  # no password was to be had, or it was wrong: that is on record
+                run = work(door.targets, may_ask=False)
         write_report(run.report, junit, html)
-        _print(run, as_json)
+        if as_json or run.error is None:
+            _print(run, as_json)
+    if run.error is not None:
+        raise run.error
     raise typer.Exit(_CODES[run.verdict.verdict.value])
 
 

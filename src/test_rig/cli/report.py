@@ -102,6 +102,12 @@ def _form(wanted: ReportFormat | None, output: Path | None, as_json: bool) -> Re
     if as_json and wanted not in (None, ReportFormat.JSON):
         raise UsageError("--json and another --format", todo="leave one of them away")
     named = None if output is None else _BY_SUFFIX.get(output.suffix.lower())
+    if output is not None and named is None and wanted is None and not as_json:
+        raise UsageError(
+            f"no form of a report goes by {output.suffix or 'no ending'}",
+            where=str(output),
+            todo=f"end it in {', '.join(_BY_SUFFIX)}, or say --format",
+        )
     return (ReportFormat.JSON if as_json else wanted) or named or ReportFormat.TEXT
 
 

@@ -69,8 +69,10 @@ def _found(report: Report) -> str:
     if unknown or failed:
         judged = len(rows) - unknown
         told = f"No claim was seen broken; {judged} of {_count(len(rows), 'level')} could be judged"
-        names = listed(dict.fromkeys(product_name(target) for target in failed))
-        return f"{told}, and {names} not to the end." if failed else f"{told}."
+        reached = listed(dict.fromkeys(product_name(target) for target in failed if target.levels))
+        lost = listed(dict.fromkeys(product_name(target) for target in failed if not target.levels))
+        told += f"; {reached} not to the end" if reached else ""
+        return f"{told}; {lost}." if lost else f"{told}."
     levels = _count(len(rows), "level")
     return f"Every claim holds: {levels} of {listed(product_name(t) for t in targets)}."
 

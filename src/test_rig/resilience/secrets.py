@@ -18,9 +18,10 @@ MESSAGE_CHARS = 500
 
 _IN_URL = re.compile(r"(?P<head>[A-Za-z][\w+.-]*://[^\s/?#:@]*:)\S*(?=@)")
 _SECRET_NAME = re.compile(r"password|passwd|pwd|secret|token|api_?key|credential", re.I)
-# MySQL's "(using password: YES)" is no password, and says what went wrong.
+# MySQL's "(using password: YES)" is no password, and says what went wrong; nor is what follows the
+# name of a file ("/etc/passwd: cannot open").
 _BY_WORD = re.compile(
-    r"""(?P<head>\b(?:password|passwd|pwd)\b["']?\s*[=:]\s*)(?!(?-i:YES|NO)\))"""
+    r"""(?P<head>(?<![\w/\\])(?:password|passwd|pwd)\b["']?\s*[=:]\s*)(?!(?-i:YES|NO)\))"""
     r"""(?:'[^']*'|"[^"]*"|[^\s'",;&)]+)""",
     re.I,
 )

@@ -20,7 +20,14 @@ from test_rig.audit import (
     overall,
 )
 from test_rig.clock import SYSTEM_CLOCK
-from test_rig.errors import MachineError, RigError, TargetError, UnknownName
+from test_rig.errors import (
+    ConnectFailed,
+    FailureKind,
+    MachineError,
+    RigError,
+    TargetError,
+    UnknownName,
+)
 from test_rig.history import Origin
 from test_rig.machine import Limits, StateMachine
 from test_rig.report import Report
@@ -45,6 +52,8 @@ class AuditRun:
     verdict: AuditVerdict
     report: Report
     html: Path
+    #: Why nothing could be judged, where the only target could not be used.
+    error: TargetError | None = None
 
 
 def audit(
@@ -54,10 +63,11 @@ def audit(
     argv: Sequence[str] = (),
     on_event: Callable[[AuditEvent], None],
     listener: SqlListener | None = None,
+    may_ask: bool = False,
 ) -> AuditRun:
     """Audit the targets one after the other, and keep it all in a run folder.
 
-    A target that cannot be used does not stop the others; where no other is, its error is raised.
+    A target that cannot be used does not stop the others; its error is in the verdict.
 
     Args:
         config: The settings: time limits, levels, where runs are kept.
@@ -65,9 +75,11 @@ def audit(
         argv: The command line for the record, passwords masked.
         on_event: Told of everything that happens, for progress.
         listener: Told of every statement.
+        may_ask: The caller can ask a person for a password: where that is what the only target
+            wants, nothing is kept.
 
     Raises:
-        TargetError: The only target could not be used.
+        ConnectFailed: The only target wants a password, and `may_ask` is set.
         UnknownName: A level was asked for that none of the targets has.
         RunFolderError: The run folder cannot be written.
     """
@@ -76,7 +88,7 @@ def audit(
             stack.enter_context(target_of(config, url, listener=listener))
             for url in urls or EMBEDDED_URLS
         ]
-        plans = _plan(config, targets, on_event)
+        plans = _plan(config, targets, on_event, may_ask=may_ask)
         writer = stack.enter_context(
             RunFolder.create(
                 config.runs.folder,
@@ -91,7 +103,9 @@ def audit(
         options = AuditOptions(step_timeout_s=config.audit.step_timeout_secs)
         verdict = _audit_all(plans, options, writer, on_event, emit=emit)
         writer.finish(verdict.verdict, status=RunStatus.FINISHED)
-    return _render(writer.path, verdict)
+    run = _render(writer.path, verdict)
+    only = plans[0].error if len(plans) == 1 else None
+    return run if only is None else replace(run, error=only)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,18 +121,22 @@ class _Plan:
 
 
 def _plan(
-    config: AppConfig, targets: Sequence[Target], on_event: Callable[[AuditEvent], None]
+    config: AppConfig,
+    targets: Sequence[Target],
+    on_event: Callable[[AuditEvent], None],
+    *,
+    may_ask: bool,
 ) -> list[_Plan]:
     """Go the way to each target, before anything is made anywhere, and choose its levels."""
-    names = config.audit.levels
+    names = tuple(dict.fromkeys(config.audit.levels))
     plans: list[_Plan] = []
-    unknown: dict[str, UnknownName] = {}
+    unknown: dict[str, list[str]] = {}
     found: set[str] = set()
     for target in targets:
         try:
             path = _go_there(config, target)
         except TargetError as error:
-            if len(targets) == 1:
+            if may_ask and len(targets) == 1 and _wants_password(error):
                 raise
             plans.append(_Plan(target=target, error=error))
             continue
@@ -129,14 +147,18 @@ def _plan(
                 chosen.append(target.level(name).key)
                 found.add(name)
             except UnknownName as error:
-                unknown[name] = error
+                unknown.setdefault(name, []).extend(error.known)
         if chosen or not names:
-            plans.append(_Plan(target=target, levels=tuple(chosen), path=path))
+            plans.append(_Plan(target=target, levels=tuple(dict.fromkeys(chosen)), path=path))
     # A level that one target has and another lacks is audited where it is.
-    for name, nowhere in unknown.items():
+    for name, known in unknown.items():
         if name not in found:
-            raise nowhere
+            raise UnknownName("isolation level", name, list(dict.fromkeys(known)))
     return plans
+
+
+def _wants_password(error: TargetError) -> bool:
+    return isinstance(error, ConnectFailed) and error.failure.kind is FailureKind.AUTHENTICATION
 
 
 def _go_there(config: AppConfig, target: Target) -> PathTaken:
@@ -154,7 +176,7 @@ def _go_there(config: AppConfig, target: Target) -> PathTaken:
 
 
 def _audit_all(
-    plans: Sequence[_Plan],
+    plans: list[_Plan],
     options: AuditOptions,
     writer: RunWriter,
     on_event: Callable[[AuditEvent], None],
@@ -179,7 +201,7 @@ def _audit_all(
         _log(writer, event)
         on_event(event)
 
-    for plan in plans:
+    for place, plan in enumerate(plans):
         if plan.path is not None:
             _log(writer, plan.path)
         if plan.error is not None:
@@ -190,8 +212,7 @@ def _audit_all(
         try:
             done.append(audit_target(plan.target, scenarios, chosen, on_event=keep, emit=emit))
         except TargetError as failed:
-            if len(plans) == 1:
-                raise
+            plans[place] = replace(plan, error=failed)
             done.append(_unusable(plan.target, failed))
     verdict = AuditVerdict(
         targets=tuple(done), verdict=overall([target.verdict for target in done])

@@ -149,6 +149,10 @@ class RunFolder:
             return RunResults()
         results = self._read("results.json", RunResults)
         self._check_format(results.format)
+        if results == RunResults():
+            raise RunFolderError(
+                "there are no results in it", where=str(self.path / "results.json")
+            )
         return results
 
     def history(self) -> Iterator[tuple[Origin, Op]]:

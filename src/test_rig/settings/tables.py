@@ -120,7 +120,8 @@ class DatabaseSettings(Table):
     pool_size: Count = Field(default=5, description="The most connections that a pool opens.")
     timeout_secs: PositiveSeconds = Field(
         default=30.0,
-        description="How long a statement may take, in seconds, before the rig cancels it.",
+        description="How long connecting, or a statement, may take, in seconds, before the rig "
+        "cancels it; a scenario's step has audit.step_timeout_secs.",
     )
 
 

@@ -90,7 +90,8 @@ class Watchdog:
                 elif now - idle_since >= self._idle_s:
                     self._thread = None
                     return
-                self._next = min((w.deadline for w in self._watches), default=now + self._idle_s)
+                # Not longer than that: nobody wakes it when the last watch is disarmed.
+                self._next = min([now + self._idle_s, *(w.deadline for w in self._watches)])
                 self._wake.wait(self._next - now)
 
     def _fire(self, watch: Watch) -> None:

@@ -140,6 +140,8 @@ class Dialect(Protocol):
     begin: str
     #: Asks for the current database in one value; embedded ones answer with their file.
     which_database: str
+    #: What may stand behind the ? of a URL.
+    url_options: tuple[str, ...]
 
     def connect(self, url: TargetUrl, timeout_s: float) -> Wire:
         """Open a connection in autocommit mode within the time limit."""

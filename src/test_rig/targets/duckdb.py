@@ -140,6 +140,7 @@ class _Duckdb(Embedded):
 
     product = "DuckDB"
     family = "duckdb"
+    url_options: tuple[str, ...] = ()
     which_database = "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
 
     def connect(self, url: TargetUrl, timeout_s: float) -> Wire:

@@ -54,6 +54,7 @@ class Mysql:
     placeholder = "%s"
     begin = "START TRANSACTION"
     which_database = "SELECT DATABASE()"
+    url_options: tuple[str, ...] = ("unix_socket", "ssl_ca", "local_infile")
     #: What this server's manual promises for its four levels, and where.
     manual = "MySQL manual, 17.7.2.1 Transaction Isolation Levels: the levels of SQL:1992"
     level_variable = "transaction_isolation"

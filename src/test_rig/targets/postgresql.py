@@ -71,6 +71,10 @@ _BLOCKED = (
 
 #: What a URL says by its parts, and the rig sets itself.
 _OWN = frozenset({"host", "port", "user", "password", "dbname", "connect_timeout", "search_path"})
+#: What libpq takes, and the schema to work in.
+_OPTIONS = tuple(
+    sorted({each.keyword.decode() for each in pq.Conninfo.get_defaults()} - _OWN | {"search_path"})
+)
 
 
 def _conninfo(url: TargetUrl, timeout_s: float) -> str:
@@ -225,6 +229,7 @@ class _Postgresql:
     placeholder = "%s"
     begin = "BEGIN"
     which_database = "SELECT current_database()"
+    url_options: tuple[str, ...] = _OPTIONS
 
     def connect(self, url: TargetUrl, timeout_s: float) -> Wire:
         return _PgWire(url, timeout_s)

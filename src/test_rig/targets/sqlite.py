@@ -170,6 +170,7 @@ class Sqlite(Embedded):
 
     product = "SQLite"
     family = "sqlite"
+    url_options: tuple[str, ...] = ("journal_mode", "busy_timeout", "cache")
     which_database = "SELECT file FROM pragma_database_list WHERE name = 'main'"
 
     def connect(self, url: TargetUrl, timeout_s: float) -> Wire:

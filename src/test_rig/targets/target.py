@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 from test_rig.errors import (
     ConnectFailed,
@@ -15,6 +16,8 @@ from test_rig.errors import (
     MissingExtra,
     StatementFailed,
     TargetError,
+    TargetUrlError,
+    UnknownName,
 )
 from test_rig.resilience import MASK
 from test_rig.targets.dialect import Dialect, LevelSpec, Wire
@@ -58,6 +61,15 @@ def _dialect(scheme: str) -> Dialect:
             extra=extra,
         ) from error
     return DIALECT
+
+
+def _check_options(url: TargetUrl, known: Collection[str]) -> None:
+    for name in url.options:
+        if name not in known:
+            raise UnknownName(f"option of {url.scheme} URLs", name, tuple(known))
+    authority = url.options.get("ssl_ca")
+    if authority is not None and not Path(authority).is_file():
+        raise TargetUrlError(f"the URL's ssl_ca is no file: {authority}")
 
 
 class Target:
@@ -104,6 +116,7 @@ class Target:
             MissingExtra: Its driver is not installed.
         """
         parsed = TargetUrl.parse(url) if isinstance(url, str) else url
+        _check_options(parsed, _dialect(parsed.scheme).url_options)
         return cls(
             parsed,
             listener=listener,
