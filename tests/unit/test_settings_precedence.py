@@ -66,6 +66,9 @@ VALUES: dict[tuple[str, str], st.SearchStrategy[Any]] = {
     ("workload", "ops"): COUNTS,
     ("workload", "pause_secs"): st.integers(0, 60).map(float),
     ("workload", "statement_secs"): LIMITS,
+    ("workflow", "url"): WORDS,
+    ("workflow", "max_tasks"): st.integers(1, 10_000),
+    ("workflow", "lease_secs"): LIMITS,
 }
 #: The sources, strongest first: the rule that the property holds the rig to.
 SOURCES = ("command line", "TEST_RIG_", "familiar", "strong file", "weak file")

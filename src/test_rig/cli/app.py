@@ -14,6 +14,7 @@ from test_rig.cli.report import report
 from test_rig.cli.run import run
 from test_rig.cli.scenario import app as scenario_app
 from test_rig.cli.workload import app as workload_app
+from test_rig.cli.workflow import app as workflow_app
 
 __all__ = ["app"]
 
@@ -53,3 +54,4 @@ app.add_typer(imports_app, name="import")
 app.add_typer(new_app, name="new")
 app.add_typer(scenario_app, name="scenario")
 app.add_typer(workload_app, name="workload")
+app.add_typer(workflow_app, name="workflow")

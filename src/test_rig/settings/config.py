@@ -34,6 +34,7 @@ from test_rig.settings.tables import (
     SuitesSettings,
     TestSettings,
     WorkloadSettings,
+    WorkflowSettings,
 )
 
 __all__ = ["AppConfig", "Setting", "TargetSettings"]
@@ -85,6 +86,7 @@ class AppConfig(BaseModel):
     runs: RunsSettings = Field(default_factory=RunsSettings)
     audit: AuditSettings = Field(default_factory=AuditSettings)
     imports: ImportsSettings = Field(default_factory=ImportsSettings)
+    workflow: WorkflowSettings = Field(default_factory=WorkflowSettings)
     handlers: HandlersSettings = Field(default_factory=HandlersSettings)
     suites: SuitesSettings = Field(default_factory=SuitesSettings)
     actions: ActionsSettings = Field(default_factory=ActionsSettings)

@@ -28,6 +28,7 @@ __all__ = [
     "Table",
     "TestSettings",
     "WorkloadSettings",
+    "WorkflowSettings",
 ]
 
 
@@ -191,6 +192,22 @@ class AuditSettings(Table):
     )
 
 
+class WorkflowSettings(Table):
+    """Where runs of workflows are recorded, and how much runs at the same time."""
+
+    url: Text = Field(
+        default="sqlite:///test-rig-workflows.sqlite3",
+        description="The store: sqlite:///file, or postgresql://user@host/db.",
+    )
+    max_tasks: Count = Field(
+        default=32, description="How many tasks run at the same time in one process."
+    )
+    lease_secs: PositiveSeconds = Field(
+        default=15.0,
+        description="How long a worker that says nothing counts as alive, in seconds.",
+    )
+
+
 class HandlersSettings(Table):
     """What constructors of handlers get by name: any key; [handlers.NAME] is for one class."""
 
@@ -294,6 +311,7 @@ TABLES: dict[str, type[Table]] = {
     "test": TestSettings,
     "runs": RunsSettings,
     "audit": AuditSettings,
+    "workflow": WorkflowSettings,
     "handlers": HandlersSettings,
     "suites": SuitesSettings,
     "imports": ImportsSettings,

@@ -6,8 +6,10 @@ process is killed.
 """
 
 from test_rig.workflow.active import Limits, Progress
-from test_rig.workflow.catalog import Marker, all_tasks, task
+from test_rig.workflow.catalog import Marker, all_tasks, is_task, task
 from test_rig.workflow.definition import Workflow
+from test_rig.workflow.describe import Described, DescribedTask
+from test_rig.workflow.drawing import graph_svg, graph_text
 from test_rig.workflow.earlier import (
     UnifiedExecutor,
     UrlCheck,
@@ -16,6 +18,7 @@ from test_rig.workflow.earlier import (
     python_tasks,
 )
 from test_rig.workflow.executor import Executor, RunHandle
+from test_rig.workflow.ledger import Ledger
 from test_rig.workflow.records import AttemptRow, Failure, Saved, StepRow
 from test_rig.workflow.result import TaskResult, WorkflowResult
 from test_rig.workflow.retry import RetryPolicy
@@ -35,8 +38,11 @@ from test_rig.workflow.task import Task, TaskContext
 
 __all__ = [
     "AttemptRow",
+    "Described",
+    "DescribedTask",
     "Executor",
     "Failure",
+    "Ledger",
     "Limits",
     "Marker",
     "Progress",
@@ -61,6 +67,9 @@ __all__ = [
     "checked_context",
     "context_value",
     "discover_backends",
+    "graph_svg",
+    "graph_text",
+    "is_task",
     "none_of",
     "python_tasks",
     "task",

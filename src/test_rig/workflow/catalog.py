@@ -19,7 +19,7 @@ from test_rig.workflow.retry import RetryPolicy
 from test_rig.workflow.rules import Rule, read_rule
 from test_rig.workflow.task import Task
 
-__all__ = ["Marker", "all_tasks", "claim", "forget", "task", "task_of"]
+__all__ = ["Marker", "all_tasks", "claim", "forget", "is_task", "task", "task_of"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -168,6 +168,11 @@ def task_of(given: object) -> Task | None:
         return given
     found = getattr(given, _MARK, None)
     return found if isinstance(found, Task) else None
+
+
+def is_task(given: object) -> bool:
+    """Return whether a function was marked as a task."""
+    return callable(given) and not isinstance(given, type) and task_of(given) is not None
 
 
 def all_tasks(spelling: str | None = None) -> dict[str, Task]:

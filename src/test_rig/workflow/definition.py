@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import Any
 
 from test_rig.errors import Problem, WorkflowInvalid
 from test_rig.workflow import catalog
+from test_rig.workflow.describe import graph_facts
 from test_rig.workflow.graph import Graph
 from test_rig.workflow.merging import MERGES, MergeRule
 from test_rig.workflow.task import Task
@@ -51,6 +53,8 @@ class Workflow:
         priority: int = 0,
         description: str = "",
     ) -> None:
+        # Where it was made, as a class or function says it: what loads a file looks for its own.
+        self.__module__ = sys._getframe(1).f_globals.get("__name__", type(self).__module__)
         self.name, self.description = name, description
         self.merge = dict(merge or {})
         self.timeout_s, self.max_concurrent, self.priority = timeout_s, max_concurrent, priority
@@ -88,6 +92,10 @@ class Workflow:
             WorkflowInvalid: With everything that is wrong.
         """
         assert self.graph is not None  # noqa: S101 -- making the graph is the check
+
+    def facts(self) -> dict[str, Any]:
+        """Return its tasks as JSON values, as they are recorded."""
+        return graph_facts(self.name, self.graph, self.merge)
 
     def _problems(self) -> list[Problem]:
         found = []

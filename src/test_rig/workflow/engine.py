@@ -106,6 +106,8 @@ class Engine:
         pair = (workflow.name, workflow.version)
         if pair not in self._known:
             workflow.check()
+            text, _ = encoded(workflow.facts(), where=workflow.name)
+            self.store.define(workflow.name, workflow.version, text, time.time())
             self._known = {**self._known, pair: workflow}
             self.look()
 

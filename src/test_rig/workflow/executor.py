@@ -10,14 +10,15 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import Any, Self
+from typing import Any
 
 from test_rig.errors import RigError, UnknownName, WorkflowError
 from test_rig.workflow.active import Limits, Progress, new_id
 from test_rig.workflow.definition import Workflow
 from test_rig.workflow.engine import Engine
-from test_rig.workflow.records import RunRow, Saved, SignalRow
-from test_rig.workflow.result import WorkflowResult, result_of
+from test_rig.workflow.ledger import Ledger
+from test_rig.workflow.records import RunRow
+from test_rig.workflow.result import WorkflowResult
 from test_rig.workflow.sql import open_store
 from test_rig.workflow.states import RunStatus
 from test_rig.workflow.store import Store, read_address
@@ -77,7 +78,7 @@ class RunHandle:
         return found if found is not None else await asyncio.to_thread(self.result)
 
 
-class Executor:
+class Executor(Ledger):
     """Runs workflows, durably.
 
     Args:
@@ -111,12 +112,13 @@ class Executor:
             raise UnknownName("durability", durability, ("full", "normal"))
         address = read_address(database_url, backend=backend)
         self.limits = Limits(**limits)
-        self.store: Store = open_store(
+        store: Store = open_store(
             address,
             lease_s=self.limits.lease_s,
             max_connections=max_connections,
             is_durable=durability == "full",
         )
+        super().__init__(store)
         self.engine = Engine(self.store, self.limits, on_progress)
         self._lock = Lock()
         self._is_closed = False
@@ -129,6 +131,10 @@ class Executor:
         except RigError:
             self.close()
             raise
+
+    def look(self) -> None:
+        """Tell the engine that there is something new in the store."""
+        self.engine.look()
 
     def run(
         self,
@@ -193,33 +199,6 @@ class Executor:
         """Return a handle on a run that was submitted before, also by another process."""
         return RunHandle(self, self._row(run_id).id)
 
-    def get(self, run_id: str) -> WorkflowResult:
-        """Return what is recorded of a run, whether it is over or not."""
-        saved = self.saved(run_id)
-        return result_of(saved.run, saved.steps)
-
-    def saved(self, run_id: str) -> Saved:
-        """Return everything that is recorded of a run: its tasks' results, attempts and events."""
-        saved = self.store.read(run_id)
-        if saved is None:
-            raise UnknownName("run", run_id, ())
-        return saved
-
-    def list(
-        self, *, workflow: str | None = None, status: str | None = None, limit: int = 50
-    ) -> list[WorkflowResult]:
-        """Return runs, the newest first; without their tasks."""
-        rows = self.store.runs(workflow=workflow, status=status, limit=limit, before=None)
-        return [result_of(row, ()) for row in rows]
-
-    def cancel(self, run_id: str) -> bool:
-        """End a run; return whether it was not over yet."""
-        return self._ask(run_id, "cancel")
-
-    def pause(self, run_id: str) -> bool:
-        """Let what runs come to its end and start nothing more, until `resume`."""
-        return self._ask(run_id, "pause")
-
     def resume(self, run_id: str) -> RunHandle:
         """Go on with a paused run, or wait for one that was interrupted.
 
@@ -246,31 +225,6 @@ class Executor:
         self.engine.look()
         return self.handle(run_id)
 
-    def signal(self, run_id: str, name: str, payload: Any = None) -> bool:
-        """Send an event to a run; return whether it is the first one of its name."""
-        text, _ = encoded({"payload": payload}, where=f"event {name}")
-        row = SignalRow(
-            run_id=self._row(run_id).id,
-            name=name,
-            payload=text[len('{"payload":') : -1],
-            created=time.time(),
-        )
-        is_new = self.store.signal(row)
-        self.engine.look()
-        return is_new
-
-    def _ask(self, run_id: str, wanted: str) -> bool:
-        self._row(run_id)
-        asked = self.store.ask(run_id, wanted, time.time())
-        self.engine.look()
-        return asked
-
-    def _row(self, run_id: str) -> RunRow:
-        row = self.store.status(run_id)
-        if row is None:
-            raise UnknownName("run", run_id, ())
-        return row
-
     def _needs_version(self, row: RunRow) -> None:
         if not self.engine.knows(row.workflow, row.version):
             have = self.engine.versions(row.workflow)
@@ -287,12 +241,6 @@ class Executor:
                 return
             self._is_closed = True
         self._end()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 def _end(engine: Engine, store: Store) -> None:

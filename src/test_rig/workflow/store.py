@@ -67,6 +67,9 @@ class Store(Protocol):
     def create(self, run: RunRow) -> bool:
         """Record a run unless its id is there; return whether it was new."""
 
+    def define(self, workflow: str, version: str, graph: str, now: float) -> None:
+        """Record what a version of a workflow looks like, unless it is there."""
+
     def ask(self, run_id: str, wanted: str | None, now: float) -> bool:
         """Ask a run's owner to cancel or pause it; a run without an owner is ended at once."""
 

@@ -131,6 +131,18 @@ class SqlStore(ABC):
                 self.poke(say)
         return is_new
 
+    def define(self, workflow: str, version: str, graph: str, now: float) -> None:
+        """Record what a version of a workflow looks like, unless it is there."""
+        where = "workflow = ? AND version = ?"
+        if self.rows(f"SELECT 1 FROM wf_definition WHERE {where}", (workflow, version)):
+            return
+        with self.transaction() as say:
+            say(
+                "INSERT INTO wf_definition (workflow, version, graph, created) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                (workflow, version, graph, now),
+            )
+
     def ask(self, run_id: str, wanted: str | None, now: float) -> bool:
         """Ask a run's owner to cancel or pause it; a run without an owner is ended at once."""
         status = RunStatus.PAUSED if wanted == "pause" else RunStatus.CANCELLED

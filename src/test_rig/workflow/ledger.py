@@ -1,0 +1,150 @@
+"""`Ledger`: what a store knows of runs, and what can be asked of them without running any."""
+
+from __future__ import annotations
+
+import builtins
+import time
+from typing import Any, Self
+
+from test_rig.errors import UnknownName
+from test_rig.workflow.describe import Described, described
+from test_rig.workflow.records import RunRow, Saved, SignalRow
+from test_rig.workflow.result import WorkflowResult, result_of
+from test_rig.workflow.sql import open_store
+from test_rig.workflow.store import Store, read_address
+from test_rig.workflow.values import decoded, encoded
+
+__all__ = ["Ledger"]
+
+
+class Ledger:
+    """The runs of one store.
+
+    >>> with Ledger.open("sqlite://:memory:") as ledger:
+    ...     ledger.list()
+    []
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    @classmethod
+    def open(cls, database_url: str) -> Ledger:
+        """Open a store to look at it.
+
+        Raises:
+            WorkflowUrlError: It is no URL of a store.
+            WorkflowError: The store cannot be opened, or is of a newer release.
+        """
+        return Ledger(open_store(read_address(database_url), max_connections=2))
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def look(self) -> None:
+        """Tell the own engine, where there is one, that there is something new."""
+
+    def get(self, run_id: str) -> WorkflowResult:
+        """Return what is recorded of a run, whether it is over or not."""
+        saved = self.saved(run_id)
+        return result_of(saved.run, saved.steps)
+
+    def saved(self, run_id: str) -> Saved:
+        """Return everything that is recorded of a run: its tasks' results, attempts and events."""
+        saved = self.store.read(run_id)
+        if saved is None:
+            raise UnknownName("run", run_id, ())
+        return saved
+
+    def list(
+        self, *, workflow: str | None = None, status: str | None = None, limit: int = 50
+    ) -> builtins.list[WorkflowResult]:
+        """Return runs, the newest first; without their tasks."""
+        rows = self.store.runs(workflow=workflow, status=status, limit=limit, before=None)
+        return [result_of(row, ()) for row in rows]
+
+    def describe(self, run_id: str) -> Described:
+        """Return a run with all of its tasks, each attempt, and why what waits is waiting."""
+        saved = self.saved(run_id)
+        return described(saved, self.graph(saved.run.workflow, saved.run.version), time.time())
+
+    def graph(self, workflow: str, version: str | None = None) -> dict[str, Any]:
+        """Return the tasks of a workflow as they were recorded when it was first run.
+
+        Raises:
+            UnknownName: The store has no such workflow, or not this version.
+        """
+        wanted = "workflow = ?" + (" AND version = ?" if version else "")
+        rows = self.store.rows(
+            f"SELECT graph FROM wf_definition WHERE {wanted} ORDER BY created DESC LIMIT 1",  # noqa: S608 -- of constants
+            (workflow, version) if version else (workflow,),
+        )
+        if not rows:
+            known = self.store.rows("SELECT DISTINCT workflow FROM wf_definition LIMIT 50")
+            raise UnknownName("workflow", workflow, sorted(row[0] for row in known))
+        found: dict[str, Any] = decoded(rows[0][0])
+        return found
+
+    def find(self, text: str) -> str:
+        """Return the id of the run that a text means: its id, the end of it, or `last`.
+
+        Raises:
+            UnknownName: There is none, or more than one.
+        """
+        if text == "last":
+            newest = self.store.runs(workflow=None, status=None, limit=1, before=None)
+            found = [row.id for row in newest]
+        else:
+            rows = self.store.rows(
+                "SELECT id FROM wf_run WHERE id = ? OR id LIKE ? LIMIT 2", (text, f"%{text}")
+            )
+            found = [row[0] for row in rows]
+        if len(found) != 1:
+            raise UnknownName("run" if not found else "single run", text, found)
+        return str(found[0])
+
+    def cancel(self, run_id: str) -> bool:
+        """End a run; return whether it was not over yet."""
+        return self._ask(run_id, "cancel")
+
+    def pause(self, run_id: str) -> bool:
+        """Let what runs come to its end and start nothing more, until `resume`."""
+        return self._ask(run_id, "pause")
+
+    def resume_later(self, run_id: str, *, is_again: bool = False) -> bool:
+        """Make a paused run pending, for a worker that knows it; a failed one with `is_again`."""
+        is_revived = self.store.revive(run_id, is_again=is_again, now=time.time())
+        self.look()
+        return is_revived
+
+    def signal(self, run_id: str, name: str, payload: Any = None) -> bool:
+        """Send an event to a run; return whether it is the first one of its name."""
+        text, _ = encoded({"payload": payload}, where=f"event {name}")
+        row = SignalRow(
+            run_id=self._row(run_id).id,
+            name=name,
+            payload=text[len('{"payload":') : -1],
+            created=time.time(),
+        )
+        is_new = self.store.signal(row)
+        self.look()
+        return is_new
+
+    def _ask(self, run_id: str, wanted: str) -> bool:
+        self._row(run_id)
+        asked = self.store.ask(run_id, wanted, time.time())
+        self.look()
+        return asked
+
+    def _row(self, run_id: str) -> RunRow:
+        row = self.store.status(run_id)
+        if row is None:
+            raise UnknownName("run", run_id, ())
+        return row
