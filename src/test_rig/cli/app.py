@@ -13,8 +13,8 @@ from test_rig.cli.new import app as new_app
 from test_rig.cli.report import report
 from test_rig.cli.run import run
 from test_rig.cli.scenario import app as scenario_app
-from test_rig.cli.workload import app as workload_app
 from test_rig.cli.workflow import app as workflow_app
+from test_rig.cli.workload import app as workload_app
 
 __all__ = ["app"]
 

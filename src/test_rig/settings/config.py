@@ -33,8 +33,8 @@ from test_rig.settings.tables import (
     RunsSettings,
     SuitesSettings,
     TestSettings,
-    WorkloadSettings,
     WorkflowSettings,
+    WorkloadSettings,
 )
 
 __all__ = ["AppConfig", "Setting", "TargetSettings"]

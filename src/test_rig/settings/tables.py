@@ -27,8 +27,8 @@ __all__ = [
     "SuitesSettings",
     "Table",
     "TestSettings",
-    "WorkloadSettings",
     "WorkflowSettings",
+    "WorkloadSettings",
 ]
 
 
