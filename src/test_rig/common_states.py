@@ -1,11 +1,33 @@
 """The known states as scripts import them: `from test_rig.common_states import parsing_config`.
 
 Each is the state itself and may be called, so `parsing_config` and `parsing_config()` are the same.
+The handlers of these states are here, too, under the names that scripts register.
 """
 
-from test_rig.machine import State, dynamic_state
+from test_rig.machine import (
+    CheckingImportJobsHandlerAdapter,
+    ConnectingHandlerAdapter,
+    GettingVersionHandlerAdapter,
+    InitialHandlerAdapter,
+    NextStateVersionHandler,
+    ParsingConfigHandlerAdapter,
+    ShowingImportJobDetailsHandlerAdapter,
+    State,
+    TestingConnectionHandlerAdapter,
+    VerifyingDatabaseHandlerAdapter,
+    dynamic_state,
+)
 
 __all__ = [
+    "CheckingImportJobsHandlerAdapter",
+    "ConnectingHandlerAdapter",
+    "GettingVersionHandlerAdapter",
+    "InitialHandlerAdapter",
+    "NextStateVersionHandler",
+    "ParsingConfigHandlerAdapter",
+    "ShowingImportJobDetailsHandlerAdapter",
+    "TestingConnectionHandlerAdapter",
+    "VerifyingDatabaseHandlerAdapter",
     "checking_import_jobs",
     "completed",
     "connecting",

@@ -1,8 +1,10 @@
-"""Bulk loads: which run on a server, how far each is, and how long it will take.
+"""Data in quantity: rows for tests, and bulk loads that are followed until they end.
 
-`provider_of(session)` knows where its server shows them; `JobMonitor` follows them until they end.
+`provider_of(session)` knows where its server shows bulk loads, `JobMonitor` follows them;
+`TestDataFactory` makes rows and deletes just these.
 """
 
+from test_rig.bulk.factory import MadeRow, TestDataFactory
 from test_rig.bulk.follow import Following, JobProgress
 from test_rig.bulk.job import ImportJob, ImportJobConfig, JobState
 from test_rig.bulk.monitor import JobMonitor, WatchResult
@@ -18,6 +20,8 @@ __all__ = [
     "JobProvider",
     "JobState",
     "Look",
+    "MadeRow",
+    "TestDataFactory",
     "WatchResult",
     "final_line",
     "progress_line",

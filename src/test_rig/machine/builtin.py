@@ -51,9 +51,12 @@ class ParsingConfigHandler(InitialHandler):
     """Makes the target's address of what the context says, and checks that it can be one.
 
     Host, port, user and database are in the context afterwards as they were understood.
+
+    Args:
+        open_target: Makes a target of an address; None: as the machine does.
     """
 
-    def __init__(self, open_target: OpenTarget = Target.open) -> None:
+    def __init__(self, open_target: OpenTarget | None = None) -> None:
         self._open_target = open_target
 
     def execute(self, context: StateContext) -> Answer:
@@ -72,12 +75,12 @@ class ConnectingHandler(InitialHandler):
     """Opens a session: a fresh one at every visit; the one it opened before is closed.
 
     Args:
-        open_target: Used where no `ParsingConfig` came before.
+        open_target: Used where no `ParsingConfig` came before; None: as the machine does.
         retry: For transient failures; patience ends after a few seconds, or at the deadline.
     """
 
     def __init__(
-        self, open_target: OpenTarget = Target.open, *, retry: RetryConfig = CONNECT_RETRY
+        self, open_target: OpenTarget | None = None, *, retry: RetryConfig = CONNECT_RETRY
     ) -> None:
         self._open_target, self._retry = open_target, retry
 
@@ -184,12 +187,12 @@ def _session(context: StateContext) -> Session:
     return context.connection
 
 
-def builtin_handlers(open_target: OpenTarget) -> dict[State, StateHandler]:
+def builtin_handlers() -> dict[State, StateHandler]:
     """Return the handlers of the standard path."""
     handlers = (
         InitialHandler(),
-        ParsingConfigHandler(open_target),
-        ConnectingHandler(open_target),
+        ParsingConfigHandler(),
+        ConnectingHandler(),
         TestingConnectionHandler(),
         VerifyingDatabaseHandler(),
         GettingVersionHandler(),

@@ -54,9 +54,9 @@ class StateContext:
         username: Who connects.
         password: Never printed.
         database: The database to work in.
-        target: Instead of all these: a URL, or a `Target`, which stays the caller's to close.
         connection: An open session, which stays the caller's to close.
         connections: Open sessions of a handler that needs several.
+        target: Instead of all these: a URL, or a `Target`, which stays the caller's to close.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class StateContext:
         port: int | None = None,
         username: str | None = None,
         password: str | None = None,
-        *,
         database: str | None = None,
-        target: str | TargetUrl | Target | None = None,
         connection: Session | None = None,
         connections: list[Session] | None = None,
+        *,
+        target: str | TargetUrl | Target | None = None,
     ) -> None:
         self.host, self.port, self.username, self.password = host, port, username, password
         self.database = database
@@ -88,6 +88,7 @@ class StateContext:
         #: Where the machine is.
         self.current_state: State = State.Initial
         self._coordinator: ConnectionCoordinator | None = None
+        self._opener: Callable[[TargetUrl], Target] = Target.open
         self._target: Target | None = None
         self._url: TargetUrl | None = None
         if target is not None:
@@ -165,11 +166,15 @@ class StateContext:
         """The database under test, once `ParsingConfig` or `Connecting` have opened it."""
         return self._target
 
-    def open_target(self, opener: Callable[[TargetUrl], Target]) -> Target:
+    def open_target(self, opener: Callable[[TargetUrl], Target] | None = None) -> Target:
         """Return the target that the fields name: the one that is open, or a new one.
 
         A new one is closed when the run ends. The fields are filled from its URL.
+
+        Args:
+            opener: Makes a target of an address; None: as the machine does.
         """
+        opener = opener or self._opener
         url = self.url
         if self._target is None or self._target.url != url:
             self._target = self.close_at_end(opener(url))
@@ -334,6 +339,11 @@ def begin(
     context._clock = clock
     context._listener, context._next_state = listener, next_state
     context._measurements, context._alerts = [], []
+
+
+def open_with(context: StateContext, opener: Callable[[TargetUrl], Target]) -> None:
+    """Say how targets are opened. For the machine."""
+    context._opener = opener
 
 
 def coordinate(context: StateContext, coordinator: ConnectionCoordinator) -> None:

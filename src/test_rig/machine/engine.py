@@ -13,7 +13,7 @@ from typing import cast
 from test_rig.clock import SYSTEM_CLOCK, Clock
 from test_rig.errors import UsageError
 from test_rig.machine.builtin import builtin_handlers
-from test_rig.machine.context import StateContext
+from test_rig.machine.context import StateContext, open_with
 from test_rig.machine.handler import StateHandler
 from test_rig.machine.imports import import_handlers
 from test_rig.machine.limits import Limits, checked_seconds
@@ -67,10 +67,12 @@ class StateMachine:
                 "the target is given twice: by itself and in the context", where=type(self).__name__
             )
         self._context = StateContext(target=target) if context is None else context
+        self._open_target = open_target
+        open_with(self._context, open_target)
         self._limits = limits or Limits()
         self._clock, self._emit = clock, emit
         self._chart = Chart(is_open=self._is_open)
-        self._builtin = builtin_handlers(open_target) | import_handlers()
+        self._builtin = builtin_handlers() | import_handlers()
         self._handlers = dict(self._builtin)
         self._state_limits: dict[State, float] = {}
         self._busy = threading.Lock()
@@ -165,6 +167,7 @@ class StateMachine:
     def set_context(self, context: StateContext) -> None:
         """Give the next runs another context."""
         self._context = context
+        open_with(context, self._open_target)
 
     def get_context(self) -> StateContext:
         """Return the context."""

@@ -12,7 +12,7 @@ from test_rig.machine.handler import Answer, StateHandler
 from test_rig.machine.lanes import Lane, ReplayPolicy, run_lanes
 from test_rig.machine.operations import Operation, OperationResult, read_operations
 from test_rig.machine.states import State
-from test_rig.targets import Session, Target
+from test_rig.targets import Session
 from test_rig.telemetry import Measurement
 
 __all__ = ["MultiConnectionTestHandler"]
@@ -98,7 +98,7 @@ class MultiConnectionTestHandler(StateHandler):
         return self.connections[:count]
 
     def _open(self, context: StateContext, position: int) -> Session:
-        target = context.target or context.open_target(Target.open)
+        target = context.target or context.open_target()
         return context.close_at_end(target.connect(f"conn_{position}"))
 
     def execute_concurrent_operations(

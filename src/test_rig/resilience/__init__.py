@@ -19,6 +19,7 @@ from test_rig.resilience.breaker import (
     settle,
 )
 from test_rig.resilience.classify import classify, classify_error, family_of
+from test_rig.resilience.connect_error import ConnectError
 from test_rig.resilience.context import ConnectionInfo, ErrorContext, ErrorContextBuilder
 from test_rig.resilience.deadline import Deadline
 from test_rig.resilience.outcomes import outcome_of
@@ -32,6 +33,7 @@ __all__ = [
     "BreakerState",
     "CallEvent",
     "CircuitBreakerConfig",
+    "ConnectError",
     "ConnectionInfo",
     "Deadline",
     "ErrorContext",

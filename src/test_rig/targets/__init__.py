@@ -13,7 +13,8 @@ from test_rig.targets.pool import ConnectionPool, PoolConfig
 from test_rig.targets.row import Row
 from test_rig.targets.scratch import Observer, Scratch
 from test_rig.targets.session import Session
-from test_rig.targets.statements import first_words
+from test_rig.targets.statements import delete_statement, first_words, insert_statement
+from test_rig.targets.tables import batch_insert, temp_table, unique_name
 from test_rig.targets.target import Target
 from test_rig.targets.url import TargetUrl
 
@@ -31,7 +32,12 @@ __all__ = [
     "SqlListener",
     "Target",
     "TargetUrl",
+    "batch_insert",
+    "delete_statement",
     "first_words",
     "foreign_to",
+    "insert_statement",
     "observe_sessions",
+    "temp_table",
+    "unique_name",
 ]

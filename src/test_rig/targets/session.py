@@ -31,6 +31,7 @@ from test_rig.errors import (
 from test_rig.targets.dialect import Dialect, LevelSpec, NoticingWire, Params, Result, Table, Wire
 from test_rig.targets.door import CANCEL_S, Door, SqlListener, read_failure
 from test_rig.targets.row import Row
+from test_rig.targets.tables import batch_insert
 from test_rig.targets.url import TargetUrl
 
 __all__ = ["Session", "find_level"]
@@ -69,6 +70,7 @@ class Session:
         self.dialect = dialect
         self.server_version = version
         self._wire, self._url, self._listener = wire, url, listener
+        self._timeout_s = timeout_s
         self._door = Door(
             name,
             wire,
@@ -221,6 +223,16 @@ class Session:
         label = f"bulk load of {'.'.join(place)}"
         return self._many(label, lambda: self._wire.load(place, columns, rows), deadline_s)
 
+    def batch_insert(
+        self,
+        table: str | Table,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        batch_size: int = 1000,
+    ) -> int:
+        """Insert rows in batches, with parameters, all or none: see `tables.batch_insert`."""
+        return batch_insert(self, table, columns, rows, batch_size)
+
     def _many(self, sql: str, call: Callable[[], int], deadline_s: float | None) -> int:
         with nullcontext() if self.in_transaction else self.transaction():
             count = self._door.call(sql, call, deadline_s)
@@ -312,26 +324,36 @@ class Session:
             self.cancel()
             self.close()
             return
-        with self._helper() as helper:
+        with self.sibling(timeout_s=CANCEL_S) as helper:
             helper.execute(statement)
 
-    def _helper(self) -> Session:
+    def sibling(self, name: str | None = None, *, timeout_s: float | None = None) -> Session:
+        """Open another session to the same place. From any thread, also when this one is closed.
+
+        Args:
+            name: How it is called; made from this one's if None.
+            timeout_s: The limit of connecting and of each statement; this session's if None.
+
+        Raises:
+            ConnectFailed: It could not be opened.
+        """
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
         try:
-            wire = self.dialect.connect(self._url, CANCEL_S)
+            wire = self.dialect.connect(self._url, limit_s)
         except Exception as error:
             failure = read_failure(error, family=self.dialect.family, connecting=True)
             raise ConnectFailed(
-                f"cannot reach the server to end session {self.name}: {failure.message}",
+                f"cannot connect once more beside session {self.name}: {failure.message}",
                 failure=failure,
                 address=self.address,
             ) from error
         return Session(
-            f"{self.name}-helper",
+            name or f"{self.name}-helper",
             wire,
             dialect=self.dialect,
             url=self._url,
             version=self.server_version,
-            timeout_s=CANCEL_S,
+            timeout_s=limit_s,
             listener=self._listener,
         )
 

@@ -15,6 +15,7 @@ from test_rig.errors import Failure, Outcome
 from test_rig.resilience import outcome_of
 
 __all__ = [
+    "delete_statement",
     "first_words",
     "insert_statement",
     "outcome_after",
@@ -95,7 +96,12 @@ def quote_backtick(identifier: str) -> str:
 
 
 def insert_statement(
-    table: Sequence[str], columns: Sequence[str], *, quote: Callable[[str], str], mark: str
+    table: Sequence[str],
+    columns: Sequence[str],
+    *,
+    quote: Callable[[str], str],
+    mark: str,
+    returning: str | None = None,
 ) -> str:
     """Return an INSERT with a placeholder for each column.
 
@@ -104,12 +110,23 @@ def insert_statement(
         columns: Their names.
         quote: How the database quotes.
         mark: How its driver marks a value's place; with `%s` the names' own `%` are doubled.
+        returning: A column to give back.
     """
     names = ", ".join(quote(column) for column in columns)
     head = f"INSERT INTO {'.'.join(quote(part) for part in table)} ({names}) VALUES"
+    tail = "" if returning is None else f" RETURNING {quote(returning)}"
     if mark == "%s":
-        head = head.replace("%", "%%")
-    return f"{head} ({', '.join(mark for _ in columns)})"
+        head, tail = head.replace("%", "%%"), tail.replace("%", "%%")
+    return f"{head} ({', '.join(mark for _ in columns)}){tail}"
+
+
+def delete_statement(
+    table: Sequence[str], key: str, *, quote: Callable[[str], str], mark: str
+) -> str:
+    """Return a DELETE of the row whose key has the value of the placeholder."""
+    place = ".".join(quote(part) for part in table)
+    head = " ".join(("DELETE FROM", place, "WHERE", quote(key), "="))
+    return f"{head.replace('%', '%%') if mark == '%s' else head} {mark}"
 
 
 def upsert_standard(table: str, key: str, column: str, *, appends: bool, mark: str) -> str:
