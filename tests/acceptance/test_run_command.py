@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from junitparser import JUnitXml
 
-from test_rig.targets import Target
+from test_rig.targets import Target, TargetUrl
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., subprocess.Popen[str]]
@@ -156,7 +156,8 @@ def test_the_run_folder_tells_it_again_in_every_form(rig: Run, tmp_path: Path) -
 
 def test_what_handlers_print_is_shown_where_that_is_wanted(rig: Run) -> None:
     """Live on standard error with --show-output, and only then."""
-    arguments = ("run", str(EARLIER), "--url", "sqlite://", "-k", "ConnectionTestHandler")
+    file = str(EARLIER / "test_connection_test.py")
+    arguments = ("run", file, "--url", "sqlite://", "-k", "ConnectionTestHandler")
     assert "one: 1" not in rig(*arguments).stderr
     assert "one: 1" in rig(*arguments, "--show-output").stderr
 
@@ -175,7 +176,7 @@ def test_a_broken_file_is_told_with_its_line_and_the_others_run(rig: Run, tmp_pa
     ("arguments", "told"),
     [
         ((), "nothing was named to run"),
-        ((str(EARLIER), "-k", "no-such-handler"), "no handler was found with -k"),
+        ((str(EARLIER / "test_display_names.py"), "-k", "none-such"), "no handler was found with"),
         ((str(EARLIER), "--set", "nonsense"), "it says no NAME=VALUE"),
     ],
 )
@@ -250,9 +251,13 @@ def test_our_own_examples_are_green(rig: Run, server: str, request: pytest.Fixtu
 
 
 def test_an_example_runs_as_a_script(tmp_path: Path, mariadb_url: str) -> None:
-    """With the options of `test-rig run`."""
+    """With the options of `test-rig run`, and one of its own."""
+    url = TargetUrl.parse(mariadb_url)
+    options = ["--host", url.address(), "--user", str(url.user), "--test-rows", "3"]
+    options += ["--database", str(url.database), "--no-password-prompt"]
+    options += ["--password", url.password] if url.password else []
     finished = subprocess.run(
-        [sys.executable, EXAMPLES / "test_connection.py", "--url", mariadb_url],
+        [sys.executable, EXAMPLES.parent / "run_isolation_test.py", *options],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
@@ -262,6 +267,7 @@ def test_an_example_runs_as_a_script(tmp_path: Path, mariadb_url: str) -> None:
     )
     assert finished.returncode == 0, finished.stderr
     assert "MariaDB" in finished.stdout
+    assert "50, then 50, after the commit 999" in finished.stderr
 
 
 def lines_of(process: subprocess.Popen[str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -66,7 +67,20 @@ def _tasks(name: str) -> Iterator[FileTask]:
         yield FileTask(source=name, folder=None)
         return
     for unit in source.units():
-        yield FileTask(source=str(unit.file), folder=unit.folder)
+        if source.path.is_file() or _may_have_handlers(unit.file):
+            yield FileTask(source=str(unit.file), folder=unit.folder)
+
+
+def _may_have_handlers(file: Path) -> bool:
+    """Return whether a file of a folder is worth a process: not if it is fine and names none."""
+    try:
+        text = file.read_bytes()
+        if b"Handler" not in text:
+            ast.parse(text, str(file))
+            return False
+    except (OSError, SyntaxError, ValueError):
+        return True  # what is wrong with it is told where it is loaded
+    return True
 
 
 def _is_one_of(task: FileTask, names: Sequence[str]) -> bool:

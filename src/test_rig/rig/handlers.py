@@ -87,6 +87,8 @@ def run_handlers(
     places = [_absolute(url) for url in urls or EMBEDDED_URLS]
     with ExitStack() as stack:
         targets = [stack.enter_context(target_of(config, url)) for url in places]
+        if len(targets) == 1:
+            _ = targets[0].info  # one that cannot be used leaves no run behind
         writer = stack.enter_context(
             RunFolder.create(
                 config.runs.folder,

@@ -86,6 +86,10 @@ class _Answer(list[Row]):
         return super().__repr__()
 
 
+#: An event, the state that the machine was in, and the dialect's family and product.
+_Seen = tuple[SqlEvent, State, str, str]
+
+
 class Recorder:
     """Keeps the evidence of one handler's run.
 
@@ -107,17 +111,16 @@ class Recorder:
         self._state, self._is_own, self._secret = state, is_own, secret
         self._on_session = on_session
         self._guard = threading.Lock()
-        self._first: list[StatementRecord] = []
-        self._last: deque[StatementRecord] = deque(maxlen=KEPT)
+        # As they came: what is made of them waits until the handler has ended.
+        self._first: list[_Seen] = []
+        self._last: deque[_Seen] = deque(maxlen=KEPT)
         self._count = self._answers = self._looked_at = 0
         self._own_sessions: list[Session] = []
-        self._products: dict[str, tuple[str, str]] = {}
 
     def opened(self, session: Session) -> None:
         """Note that a session was opened, and listen to it."""
         self._on_session(session.backend_id)
         dialect = session.dialect
-        self._products[session.name] = (dialect.family, dialect.product)
         if self._is_own(self._state()):
             self._own_sessions.append(session)
         session.hand_over = self._hand_over
@@ -131,7 +134,7 @@ class Recorder:
             session.close()
         with self._guard:
             return Evidence(
-                statements=(*self._first, *self._last),
+                statements=tuple(self._told(*each) for each in (*self._first, *self._last)),
                 count=self._count,
                 answers=self._answers,
                 looked_at=self._looked_at,
@@ -153,10 +156,10 @@ class Recorder:
         state = self._state()
         if not self._is_own(state):
             return
-        record = self._told(event, state, family, product)
+        seen = (event, state, family, product)
         with self._guard:
             self._count += 1
-            (self._first if len(self._first) < KEPT else self._last).append(record)
+            (self._first if len(self._first) < KEPT else self._last).append(seen)
 
     def _told(self, event: SqlEvent, state: State, family: str, product: str) -> StatementRecord:
         failure = event.failure

@@ -12,13 +12,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
 
-from test_rig.errors import PluginError, UsageError
+from test_rig.errors import RigError, UsageError
 from test_rig.machine import (
     DynamicStateMachine,
     Limits,
@@ -158,13 +159,15 @@ def _run_one(order: Order, case: _Case, tell: Tell) -> bool:
     tell(Message(began=case.name, line=case.line, limit_s=limits.run_s or 0.0))
     measurements: tuple[Any, ...] = ()
     is_spoilt = False
+    if order.folder is not None:
+        os.chdir(order.folder)  # whatever the handler before has done
     try:
         result, run = _run(order, case, limits, tell)
         measurements = run.measurements
         is_spoilt = any(" did not " in note for note in run.notes) or "left behind" in str(
             run.error
         )
-    except PluginError as error:
+    except RigError as error:
         result = _not_made(order, case, str(error))
     _end_output(order.marker)
     tell(Message(done=result, measurements=measurements, is_spoilt=is_spoilt))
@@ -230,4 +233,5 @@ def _end_output(marker: str) -> None:
             stream.flush()
         except (OSError, ValueError, AttributeError):
             continue  # the handler closed it, or put something else there
-    os.write(1, f"\0{marker}\n".encode())
+    with suppress(OSError):
+        os.write(1, f"\0{marker}\n".encode())

@@ -12,9 +12,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from test_rig.errors import (
     DeadlineExceeded,
@@ -40,9 +40,11 @@ _GRACE_S = 1.0
 _CUT_AGAIN_S = 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SqlEvent:
-    """One statement that was sent: for `--show-sql` and for evidence."""
+class SqlEvent(NamedTuple):
+    """One statement that was sent: for `--show-sql` and for evidence.
+
+    A tuple, since one is made for every statement that somebody listens to.
+    """
 
     session: str
     sql: str
@@ -240,8 +242,7 @@ class Door:
             listener(event)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sent:
+class _Sent(NamedTuple):
     """A statement that has ended, one way or another."""
 
     sql: str

@@ -19,7 +19,8 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("src/ddl/test_names.py", "src/ddl/test_more.py", "own_handlers.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("")
+        (tmp_path / name).write_text("class AHandler: ...")
+    (tmp_path / "src/ddl/test_without.py").write_text("x = 1")
 
 
 def names(*given: str, suite: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> list[str]:
@@ -42,6 +43,13 @@ def test_suites_of_the_settings_and_of_the_earlier_rig() -> None:
     assert names(suite=("MINE",)) == ["own_handlers.py", "test_more.py", "test_names.py"]
     assert names(suite=("one", "ddl")) == ["own_handlers.py", "test_more.py", "test_names.py"]
     assert names(suite=("DDL",)) == ["test_more.py", "test_names.py"]
+
+
+def test_a_file_of_a_folder_without_handlers_is_left_out_and_a_broken_one_is_not() -> None:
+    """It costs no process; what is wrong is told. A file that was named is always run."""
+    Path("src/ddl/test_broken.py").write_text("class (")
+    assert names("src/ddl") == ["test_broken.py", "test_more.py", "test_names.py"]
+    assert names("src/ddl/test_without.py") == ["test_without.py"]
 
 
 def test_a_test_file_narrows_or_stands_for_itself() -> None:
