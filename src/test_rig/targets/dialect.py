@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from test_rig.isolation import Level
 from test_rig.targets.url import TargetUrl
@@ -34,9 +34,8 @@ Params = Sequence[Any] | Mapping[str, Any] | None
 Table = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What a statement gave: all of it, fetched."""
+class Result(NamedTuple):
+    """What a statement gave: all of it, fetched. One is made for every statement: a cheap value."""
 
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[Any, ...], ...] = ()

@@ -93,7 +93,7 @@ class Door:
         self._busy_thread: int | None = None
         #: How many calls have passed.
         self.call_count = 0
-        #: Held as long as the last call is under way.
+        #: Held as long as the last call is under way. A lock costs less than an event.
         self._turn = threading.Lock()
 
     @property
@@ -114,7 +114,14 @@ class Door:
             DeadlineExceeded: It took too long.
             SessionUnusable: The door is closed.
         """
-        turn = self._enter(sql)
+        turn = threading.Lock()
+        turn.acquire()
+        with self._lock:
+            if self._why_closed is not None:
+                raise self._closed(sql)
+            self._busy_thread = threading.get_ident()
+            self.call_count += 1
+            self._turn = turn
         had_transaction = self._wire.in_transaction()
         limit_s = self._timeout_s if deadline_s is None else deadline_s
         watch = WATCHDOG.arm(limit_s, partial(_stop, self._wire, turn))
@@ -157,19 +164,9 @@ class Door:
         else:
             self._wire.close()
 
-    def _enter(self, sql: str) -> threading.Lock:
-        """Begin a call; return a lock, cheaper than an event, that is held until it ends."""
-        turn = threading.Lock()
-        turn.acquire()
-        with self._lock:
-            reason = self._why_closed
-            if reason is None:
-                self._busy_thread = threading.get_ident()
-                self.call_count += 1
-                self._turn = turn
-                return turn
-        raise SessionUnusable(
-            f"session {self._name} cannot be used: {reason}",
+    def _closed(self, sql: str) -> SessionUnusable:
+        return SessionUnusable(
+            f"session {self._name} cannot be used: {self._why_closed}",
             failure=given_up(FailureKind.CONNECTION_LOST, Outcome.FAIL),
             sql=sql,
             address=self._address,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from test_rig.isolation import Level
@@ -53,7 +52,7 @@ class _DuckdbWire:
         statements = self._connection.extract_statements(sql)
         results = [self._run_one(statement, params) for statement in statements]
         first, more = (results[0], tuple(results[1:])) if results else (Result(), ())
-        return replace(first, more=more)
+        return first._replace(more=more)
 
     def _run_one(self, statement: duckdb.Statement, params: Params) -> Result:
         if statement.type == self._api.StatementType.TRANSACTION:

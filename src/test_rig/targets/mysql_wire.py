@@ -10,7 +10,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import pymysql
@@ -74,12 +73,12 @@ class MysqlWire:
 
     def run(self, sql: str, params: Params) -> Result:
         answers = self._sent(lambda cursor: cursor.execute(sql, params), self._answers)
+        if len(answers) == 1 and not answers[0][1]:
+            return answers[0][0]
         # Asking for warnings is a round trip: only when an answer announced some.
         notices = self._warnings() if any(warnings for _, warnings in answers) else ()
         first, *more = [result for result, _ in answers]
-        if not (notices or more):
-            return first
-        return replace(first, notices=notices, more=tuple(more))
+        return first._replace(notices=notices, more=tuple(more))
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
         return self._sent(lambda cursor: cursor.executemany(sql, rows), _row_count)
@@ -187,7 +186,7 @@ def _answer(cursor: Any) -> _Answer:
     if cursor.description is None:
         result = Result(row_count=cursor.rowcount, last_insert_id=cursor.lastrowid or None)
     else:
-        columns = tuple(column[0] for column in cursor.description)
+        columns = tuple([column[0] for column in cursor.description])
         rows = tuple(cursor.fetchall())
         result = Result(columns=columns, rows=rows, row_count=cursor.rowcount)
     return result, cursor.warning_count

@@ -12,7 +12,6 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, cast
 
 import psycopg
@@ -126,6 +125,8 @@ class _PgWire:
     def __init__(self, url: TargetUrl, timeout_s: float) -> None:
         self._notices: list[str] = []
         self._listener: Callable[[str], None] | None = None
+        #: The names of the last answer's columns, as they came and as they are read.
+        self._known_columns: tuple[tuple[bytes, ...], tuple[str, ...]] | None = None
         self._connection = _connect(url, timeout_s)
         self._connection.add_notice_handler(self._notice)
         self.backend_id = self._connection.info.backend_pid
@@ -153,7 +154,7 @@ class _PgWire:
         lost = _ROLLED_BACK in tags and _has_lost_commit(sql, tags)
         if not (self._notices or more or lost):
             return first
-        return replace(first, notices=tuple(self._notices), more=tuple(more), rolled_back=lost)
+        return first._replace(notices=tuple(self._notices), more=tuple(more), rolled_back=lost)
 
     def _result(self, cursor: psycopg.Cursor[tuple[Any, ...]]) -> Result:
         count = None if cursor.rowcount < 0 else cursor.rowcount
@@ -161,9 +162,15 @@ class _PgWire:
         if answer is None or not (answer.nfields or cursor.description):
             return Result(row_count=count)
         # Not `description`: it makes an object for each column, with its type.
-        encoding = self._connection.info.encoding
-        columns = tuple([(answer.fname(n) or b"").decode(encoding) for n in range(answer.nfields)])
+        columns = self._columns(tuple([answer.fname(n) or b"" for n in range(answer.nfields)]))
         return Result(columns=columns, rows=tuple(cursor.fetchall()), row_count=count)
+
+    def _columns(self, names: tuple[bytes, ...]) -> tuple[str, ...]:
+        known = self._known_columns
+        if known is None or known[0] != names:
+            encoding = self._connection.info.encoding
+            known = self._known_columns = (names, tuple(name.decode(encoding) for name in names))
+        return known[1]
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
         with self._connection.cursor() as cursor:

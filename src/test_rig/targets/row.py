@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from typing import Any
 
@@ -22,6 +22,17 @@ class Row(dict[str, Any]):
     def __init__(self, columns: Sequence[str], values: Sequence[Any]) -> None:
         super().__init__(zip(columns, values, strict=True))
         self._values = tuple(values)
+
+    @classmethod
+    def all_of(cls, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> list[Row]:
+        """Return a row for each tuple of values: the constructor, without its cost for each."""
+        made = []
+        for values in rows:
+            row = cls.__new__(cls)
+            row.update(zip(columns, values, strict=True))
+            row._values = values
+            made.append(row)
+        return made
 
     @property
     def by_position(self) -> tuple[Any, ...]:

@@ -182,7 +182,7 @@ class Session:
     ) -> list[Row]:
         """Send one SQL text and return its rows; `[]` where it gives none."""
         result = self.execute(sql, params, deadline_s=deadline_s)
-        rows = [Row(result.columns, row) for row in result.rows]
+        rows = Row.all_of(result.columns, result.rows)
         return rows if self.hand_over is None else self.hand_over(rows)
 
     def query_drop(self, sql: str, params: Params = None) -> None:

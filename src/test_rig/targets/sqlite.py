@@ -11,7 +11,6 @@ import itertools
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote as quote_url
 
@@ -102,7 +101,7 @@ class SqliteWire:
         statements = [sql] if params else _split(sql)
         results = [self._run_one(statement, params) for statement in statements]
         first, more = (results[0], tuple(results[1:])) if results else (Result(), ())
-        return replace(first, more=more)
+        return first._replace(more=more)
 
     def _run_one(self, sql: str, params: Params) -> Result:
         cursor = self._connection.execute(sql, params or ())
