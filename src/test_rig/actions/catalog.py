@@ -22,6 +22,12 @@ DRIVERS: Mapping[str, str | None] = {
     "file": None,
     "http": "http",
     "redis": "redis",
+    "kafka": "kafka",
+    "nats": "nats",
+    "mqtt": "mqtt",
+    "apprise": "apprise",
+    "prometheus": "prometheus",
+    "otlp": "otlp",
 }
 #: Names that people's configurations have for the same drivers.
 EARLIER_NAMES: Mapping[str, str] = {

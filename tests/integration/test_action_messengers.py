@@ -1,0 +1,332 @@
+"""The drivers `nats`, `mqtt`, `apprise`, `prometheus` and `otlp` against real receivers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import nats
+import pytest
+from aiohttp import web
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+
+from action_events import NOW_NS, alert, deliver, delivered, number
+from servers.private import free_port
+from test_rig.actions import Delivery, Event, Fate, create_driver
+from test_rig.errors import SettingsError, UsageError
+
+NATS = os.environ.get("TEST_RIG_NATS_URL", "nats://127.0.0.1:4222")
+MQTT_HOST, MQTT_PORT = os.environ.get("TEST_RIG_MQTT", "127.0.0.1:1883").split(":")
+
+
+def need_port(host: str, port: int) -> None:
+    """Skip where nobody listens, or fail where somebody must."""
+    try:
+        socket.create_connection((host, port), timeout=2).close()
+    except OSError as error:
+        if os.environ.get("TEST_RIG_REQUIRE_SERVERS"):
+            pytest.fail(f"nobody at {host}:{port}: {error}", pytrace=False)
+        pytest.skip(f"nobody at {host}:{port}: {error}")
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until somebody listens."""
+    end = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        else:
+            return
+
+
+@pytest.fixture
+def own_nats(tmp_path: Path) -> Iterator[str]:
+    """A NATS server of the test's own, with JetStream and a token."""
+    program = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        pytest.skip("no nats-server on this machine")
+    port = free_port()
+    command = [program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(tmp_path)]
+    with subprocess.Popen([*command, "--auth", "t0ken"], stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for_port(port)
+            yield f"nats://127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+def test_nats_gets_each_event_with_its_id() -> None:
+    """On a subject that may be a template."""
+    need_port("127.0.0.1", int(NATS.rpartition(":")[2]))
+    root = f"rig-{uuid.uuid4().hex}"
+
+    async def play() -> list[Any]:
+        listener = await nats.connect(NATS)
+        heard = await listener.subscribe(f"{root}.>")
+        await listener.flush()
+        config = {"servers": NATS, "subject": f"{root}.{{{{ type }}}}"}
+        _, status = await deliver("nats", config, [number(1), alert()])
+        assert status["is_connected"] is True
+        found = [await heard.next_msg(timeout=30) for _ in range(2)]
+        await listener.close()
+        return found
+
+    first, second = asyncio.run(play())
+    assert (first.subject, second.subject) == (f"{root}.measurement", f"{root}.alert")
+    assert json.loads(first.data)["value"] == 1
+    assert first.headers["Nats-Msg-Id"] == "latency-1"
+
+
+def test_a_stream_keeps_each_event_once(own_nats: str) -> None:
+    """What is delivered again is dropped there; a subject without a stream is tried again."""
+
+    async def play() -> tuple[int, Delivery]:
+        client = await nats.connect(own_nats, token="t0ken")
+        stream = client.jetstream()
+        await stream.add_stream(name="rig", subjects=["kept.>"])
+        config = {"servers": [own_nats], "token": "t0ken", "jetstream": True, "timeout_s": 2.0}
+        batch: list[Event] = [number(1), number(2)]
+        await deliver("nats", {**config, "subject": "kept.a"}, batch, [number(2)])
+        count = (await stream.stream_info("rig")).state.messages
+        lost, _ = await deliver("nats", {**config, "subject": "nowhere"}, [number(3)])
+        await client.close()
+        return count, lost[0][0]
+
+    count, lost = asyncio.run(play())
+    assert count == 2
+    assert lost.fate is Fate.RETRY
+
+
+def test_a_wrong_token_does_not_start(own_nats: str) -> None:
+    """And is not told."""
+    driver = create_driver("nats", {"servers": own_nats, "token": "hunter2hunter2"})
+    with pytest.raises(Exception, match=r"(?i)authorization") as refused:
+        asyncio.run(driver.start())
+    assert "hunter2hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_mqtt_gets_each_event(qos: int) -> None:
+    """At each quality of service; kept for who comes later where wanted."""
+    need_port(MQTT_HOST, int(MQTT_PORT))
+    root = f"rig-{uuid.uuid4().hex}"
+    config = {
+        "host": MQTT_HOST,
+        "port": int(MQTT_PORT),
+        "topic": f"{root}/{{{{ type }}}}",
+        "qos": qos,
+        "retain": True,
+    }
+
+    async def play() -> dict[str, Any]:
+        answers, _ = await deliver("mqtt", config, [number(1), alert()])
+        assert {answer.fate for answer in answers[0]} == {Fate.DELIVERED}
+        found = {}
+        async with aiomqtt.Client(MQTT_HOST, int(MQTT_PORT)) as listener:
+            await listener.subscribe(f"{root}/#")
+            async with asyncio.timeout(30):
+                async for message in listener.messages:
+                    found[str(message.topic)] = json.loads(message.payload)
+                    await listener.publish(str(message.topic), b"", retain=True, qos=1)
+                    if len(found) == 2:
+                        break
+        return found
+
+    found = asyncio.run(play())
+    assert found[f"{root}/measurement"]["value"] == 1
+    assert found[f"{root}/alert"]["alert_type"] == "too_slow"
+
+
+def test_mqtt_without_a_broker_is_tried_again() -> None:
+    """A connection that cannot be made is no refusal of the event."""
+    config = {"host": "127.0.0.1", "port": free_port(), "timeout_s": 1}
+
+    async def play() -> Delivery:
+        driver = create_driver("mqtt", config)
+        (answer,) = await driver.send([number(1)])
+        await driver.stop(timeout_s=5)
+        return answer
+
+    assert asyncio.run(play()).fate is Fate.RETRY
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def served(
+    handler: Handler, config: Callable[[int], Mapping[str, Any]], type: str, *batch: Event
+) -> list[Delivery]:
+    """Return a driver's answers while an HTTP server of the test's serves."""
+
+    async def play() -> list[Delivery]:
+        app = web.Application()
+        app.router.add_route("*", "/{rest:.*}", handler)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            answers, _ = await deliver(type, config(runner.addresses[0][1]), list(batch))
+        finally:
+            await runner.cleanup()
+        return answers[0]
+
+    return asyncio.run(play())
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+def test_apprise_tells_people_in_the_words_of_the_templates() -> None:
+    """By whatever service; here a webhook of Apprise's own JSON."""
+    asked: list[dict[str, Any]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        asked.append(await request.json())
+        return web.Response()
+
+    def config(port: int) -> dict[str, Any]:
+        return {"urls": f"json://127.0.0.1:{port}/x", "body": "{{ message }}!", "title": "T"}
+
+    (answer,) = served(take, config, "apprise", alert(severity="critical"))
+    assert answer.fate is Fate.DELIVERED
+    assert (asked[0]["title"], asked[0]["message"]) == ("T", "it is slow!")
+    assert asked[0]["type"] == "failure"
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+def test_apprise_that_fails_is_tried_again() -> None:
+    """And a service that it does not know does not start."""
+
+    async def refuse(request: web.Request) -> web.Response:
+        return web.Response(status=500)
+
+    answers = served(
+        refuse, lambda port: {"urls": [f"json://127.0.0.1:{port}/"]}, "apprise", alert()
+    )
+    assert answers[0].fate is Fate.RETRY
+    with pytest.raises(UsageError, match="no service"):
+        asyncio.run(create_driver("apprise", {"urls": "nosuch://x"}).start())
+
+
+def test_prometheus_fetches_the_newest_value_of_each_series() -> None:
+    """With an alert as 1 while it fires."""
+
+    async def play() -> str:
+        driver: Any = create_driver("prometheus", {"listen": "127.0.0.1:0", "prefix": "p_"})
+        await driver.start()
+        await driver.send([number(1), number(2), alert()])
+        port = (await driver.status())["port"]
+
+        def fetch() -> str:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+                return str(answer.read().decode())
+
+        text = await asyncio.to_thread(fetch)
+        await driver.stop(timeout_s=10)
+        return text
+
+    text = asyncio.run(play())
+    assert 'p_latency{source="node"} 2.0' in text
+    assert 'p_alert{alert_type="too_slow",source="node"} 1.0' in text
+
+
+def test_prometheus_pushes_where_wanted() -> None:
+    """To the job's place; a gateway that fails is tried again, one that refuses is not."""
+    asked: list[tuple[str, str]] = []
+    codes = [200, 503, 400]
+
+    async def take(request: web.Request) -> web.Response:
+        asked.append((request.path, await request.text()))
+        return web.Response(status=codes[len(asked) - 1])
+
+    def config(port: int) -> dict[str, Any]:
+        return {"push_url": f"http://127.0.0.1:{port}", "job": "nightly", "timeout_s": 20}
+
+    fates = [served(take, config, "prometheus", number(3))[0].fate for _ in codes]
+    assert fates == [Fate.DELIVERED, Fate.RETRY, Fate.REJECTED]
+    assert asked[0][0] == "/metrics/job/nightly"
+    assert 'test_rig_latency{source="node"} 3.0' in asked[0][1]
+
+
+def test_prometheus_refuses_more_series_than_wanted() -> None:
+    """A new one; those that are known go on."""
+    config = {"listen": "127.0.0.1:0", "max_series": 1}
+    answers = delivered("prometheus", config, [number(1), number(1, name="other"), number(2)])
+    assert [answer.fate.value for answer in answers] == ["delivered", "rejected", "delivered"]
+
+
+def test_otlp_gets_metrics_and_logs_with_their_times() -> None:
+    """As protobuf, with resource, attributes and severity."""
+    asked: dict[str, tuple[str, bytes]] = {}
+
+    async def take(request: web.Request) -> web.Response:
+        asked[request.path] = (request.headers.get("X-Key", ""), await request.read())
+        return web.Response()
+
+    def config(port: int) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{port}/"
+        return {"endpoint": url, "headers": {"X-Key": "k"}, "service_name": "mine", "timeout_s": 20}
+
+    answers = served(take, config, "otlp", number(1), number(2), alert(severity="critical"))
+    assert {answer.fate for answer in answers} == {Fate.DELIVERED}
+    metrics = ExportMetricsServiceRequest.FromString(asked["/v1/metrics"][1])
+    assert asked["/v1/metrics"][0] == "k"
+    (resource,) = metrics.resource_metrics
+    assert resource.resource.attributes[0].value.string_value == "mine"
+    (metric,) = resource.scope_metrics[0].metrics
+    points = metric.gauge.data_points
+    assert [point.as_double for point in points] == [1, 2]
+    assert points[0].time_unix_nano == NOW_NS
+    logs = ExportLogsServiceRequest.FromString(asked["/v1/logs"][1])
+    (record,) = logs.resource_logs[0].scope_logs[0].log_records
+    assert (record.body.string_value, record.severity_number) == ("it is slow", 21)
+
+
+@pytest.mark.parametrize(("code", "fate"), [(503, Fate.RETRY), (400, Fate.REJECTED)])
+def test_otlp_says_whether_to_try_again(code: int, fate: Fate) -> None:
+    """By the codes of its specification."""
+
+    async def refuse(request: web.Request) -> web.Response:
+        return web.Response(status=code, headers={"Retry-After": "3"})
+
+    (answer,) = served(
+        refuse, lambda port: {"endpoint": f"http://127.0.0.1:{port}"}, "otlp", number(1)
+    )
+    assert answer.fate is fate
+    assert answer.after_s == (3 if fate is Fate.RETRY else None)
+
+
+@pytest.mark.parametrize(
+    ("type", "config", "told"),
+    [
+        ("nats", {}, "servers: is required"),
+        ("nats", {"servers": "x", "username": "u"}, "given together"),
+        ("nats", {"servers": "x", "jetsream": True}, "did you mean 'jetstream'"),
+        ("mqtt", {"host": "x", "qos": 3}, "mqtt.qos"),
+        ("mqtt", {"host": "x", "password": "p"}, "needs a username"),
+        ("apprise", {"urls": []}, "apprise.urls"),
+        ("prometheus", {}, "needs listen or push_url"),
+        ("prometheus", {"listen": "0.0.0.0:1"}, "loopback"),
+        ("otlp", {"endpoint": "grpc://x"}, "must begin with http"),
+    ],
+)
+def test_wrong_options_are_told(type: str, config: dict[str, Any], told: str) -> None:
+    """With what is wrong and what to do."""
+    with pytest.raises(SettingsError) as problem:
+        create_driver(type, config)
+    assert told in str(problem.value)
