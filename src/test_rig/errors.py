@@ -8,6 +8,7 @@ How to think of it: an error class says who must act. Everything below hangs on 
     |  |- TargetUrlError        a URL that names no target
     |  |- MissingExtra          an optional dependency that is not installed
     |  |- SpecSyntaxError       a scenario file, with line and column
+    |  |- HistoryError          a history that cannot be judged, each problem with its place
     |  |- PluginError           users' files, all problems at once, each with file and line
     |  |- UnknownName           a name that nothing has, with the near ones
     |  |- WorkflowInvalid       a workflow that cannot run, all problems at once
@@ -44,6 +45,7 @@ __all__ = [
     "ErrorCategory",
     "Failure",
     "FailureKind",
+    "HistoryError",
     "MachineError",
     "MissingExtra",
     "NotAccepted",
@@ -214,6 +216,26 @@ class SpecSyntaxError(UsageError):
     def __init__(self, what: str, *, file: str, line: int, column: int, todo: str | None = None):
         self.file, self.line, self.column = file, line, column
         super().__init__(what, where=f"{file}:{line}:{column}", todo=todo)
+
+
+class HistoryError(UsageError):
+    """A history that is not well formed: pairs of a place and what is wrong there.
+
+    Args:
+        problems: What was found; many are told as the first few and their number.
+        file: The file they were found in.
+    """
+
+    _SHOWN = 10
+
+    def __init__(self, problems: Sequence[tuple[str, str]], *, file: str | None = None) -> None:
+        self.problems = tuple(problems)
+        self.file = file
+        prefix = "" if file is None else f"{file}: "
+        lines = [f"{prefix}{where}: {what}" for where, what in self.problems[: self._SHOWN]]
+        if (more := len(self.problems) - self._SHOWN) > 0:
+            lines.append(f"{prefix}and {more} more")
+        super().__init__("\n".join(lines))
 
 
 class PluginError(UsageError):

@@ -8,6 +8,7 @@ from test_rig.cli.actions import app as actions_app
 from test_rig.cli.audit import audit
 from test_rig.cli.config import app as config_app
 from test_rig.cli.connect import connect
+from test_rig.cli.history import app as history_app
 from test_rig.cli.imports import app as imports_app
 from test_rig.cli.new import app as new_app
 from test_rig.cli.report import report
@@ -51,6 +52,7 @@ app.command()(run)
 app.add_typer(actions_app, name="actions")
 app.add_typer(config_app, name="config")
 app.add_typer(imports_app, name="import")
+app.add_typer(history_app, name="history")
 app.add_typer(new_app, name="new")
 app.add_typer(scenario_app, name="scenario")
 app.add_typer(workload_app, name="workload")

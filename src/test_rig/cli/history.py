@@ -1,0 +1,57 @@
+"""`test-rig history`: files of histories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from test_rig.history import HistoryForm
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Files of histories.", no_args_is_help=True)
+
+Form = Annotated[
+    str | None,
+    typer.Option(help="Its form: arrow, parquet, edn, jsonl, plume, dbcop; else its name tells."),
+]
+
+
+@app.callback()
+def _root() -> None:
+    """Files of histories."""
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="The history to read.")],
+    to: Annotated[Path, typer.Argument(help="The file to write.")],
+    source_form: Form = None,
+    to_form: Form = None,
+) -> None:
+    """Write a history of transactions in another form.
+
+    Exit code 0 when it is written, 2 when it is malformed or the form cannot hold it.
+    """
+    from test_rig.errors import UsageError
+    from test_rig.history import read_history, write_history
+
+    if to.exists() and source.exists() and to.samefile(source):
+        raise UsageError("is the file that is read", where=str(to), todo="name another one")
+    forms = [_form(name) for name in (source_form, to_form)]
+    history = read_history(source, forms[0])
+    write_history(history, to, forms[1])
+    typer.echo(f"wrote {len(history)} transactions to {to}", err=True)
+
+
+def _form(name: str | None) -> HistoryForm | None:
+    from test_rig.errors import UnknownName
+    from test_rig.history import HistoryForm
+
+    known = [each.value for each in HistoryForm]
+    if name is not None and name not in known:
+        raise UnknownName("form of history", name, known)
+    return None if name is None else HistoryForm(name)

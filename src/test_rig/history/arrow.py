@@ -1,0 +1,201 @@
+"""Histories on disk: an Arrow stream while it grows, Parquet as the archive.
+
+How to think of it: a row is a transaction, its micro-operations nested inside it, so that the file
+has the same arrays as the history in memory and nothing is computed on the way. Texts are kept
+once: a row carries in `strings` those that it is the first to use, and codes count them from the
+file's beginning. A batch is in the file when `append` returns; a reader takes every whole batch
+and leaves a torn last one out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from test_rig.errors import HistoryError
+from test_rig.history.columns import History, Timescale
+
+__all__ = ["HistoryFile", "read_arrow", "read_parquet", "write_arrow", "write_parquet"]
+
+_FORMAT = b"test_rig.history"
+_VERSION = b"1"
+_PLAIN = (
+    ("type", "uint8"),
+    ("process", "int32"),
+    ("start", "int64"),
+    ("end", "int64"),
+    ("level", "int32"),
+    ("error_class", "int32"),
+    ("error_code", "int32"),
+    ("sql", "int32"),
+)
+_MOP = (("f", "uint8"), ("key", "int64"), ("value", "int64"))
+
+
+class HistoryFile:
+    """An Arrow stream that grows. Not safe for several threads.
+
+    Raises:
+        OSError: The file is there already, or cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file: IO[bytes] = path.open("xb")
+        # pyarrow is untyped.
+        self._writer: Any = None
+        self._known = 0
+
+    def append(self, part: History) -> None:
+        """Write the transactions that a builder's `take` gave; they are in the file afterwards.
+
+        Raises:
+            OSError: The file could not be written.
+        """
+        if not len(part):
+            return
+        import pyarrow as pa
+
+        batch = _batch(part, self._known)
+        self._known = len(part.strings)
+        if self._writer is None:
+            options = pa.ipc.IpcWriteOptions(compression="lz4")
+            self._writer = pa.ipc.new_stream(self._file, batch.schema, options=options)
+        self._writer.write_batch(batch)
+        self._file.flush()
+
+    def close(self) -> None:
+        """End the stream."""
+        try:
+            if self._writer is not None:
+                self._writer.close()
+        finally:
+            self._file.close()
+
+
+def write_arrow(history: History, path: Path) -> None:
+    """Write a whole history as an Arrow stream, in place of what the file had."""
+    path.unlink(missing_ok=True)
+    file = HistoryFile(path)
+    try:
+        file.append(history)
+    finally:
+        file.close()
+
+
+def read_arrow(path: Path) -> History:
+    """Read every whole batch of an Arrow stream.
+
+    Raises:
+        HistoryError: It is no history of ours.
+    """
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as source:
+        try:
+            reader = pa.ipc.open_stream(source)
+        except (pa.ArrowInvalid, EOFError, OSError) as error:
+            raise HistoryError([(str(path), "no Arrow stream begins here")]) from error
+        return _history(path, pa.Table.from_batches(list(_whole(reader)), reader.schema))
+
+
+def write_parquet(history: History, path: Path) -> None:
+    """Write a whole history as Parquet, compressed with Zstandard."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_batches([_batch(history, 0)]), path, compression="zstd")
+
+
+def read_parquet(path: Path) -> History:
+    """Read a history from Parquet.
+
+    Raises:
+        HistoryError: It is no history of ours, or it is torn.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise HistoryError([(str(path), f"not a whole Parquet file: {error}")]) from error
+    return _history(path, table)
+
+
+def _whole(reader: Any) -> Iterator[Any]:
+    import pyarrow as pa
+
+    while True:
+        try:
+            yield reader.read_next_batch()
+        except (StopIteration, pa.ArrowInvalid, OSError):
+            return  # the end, or what a killed writer left behind it
+
+
+def _batch(part: History, known: int) -> Any:
+    import pyarrow as pa
+
+    elements = _lists(part.element_start, pa.array(part.element))
+    mops = pa.StructArray.from_arrays(
+        [*(pa.array(getattr(part, name)) for name, _ in _MOP), elements],
+        names=[*(name for name, _ in _MOP), "elements"],
+    )
+    counts = np.zeros(len(part) + 1, dtype=np.int32)
+    counts[1:] = len(part.strings) - known  # the first row brings all new ones
+    columns = {name: pa.array(getattr(part, name)) for name, _ in _PLAIN}
+    new = pa.array(part.strings[known:], pa.string())
+    columns["strings"] = pa.ListArray.from_arrays(pa.array(counts), new)
+    columns["mops"] = _lists(part.mop_start, mops)
+    metadata = {
+        _FORMAT: _VERSION,
+        b"keys": b"text" if part.has_named_keys else b"int",
+        b"clock": part.clock.value.encode(),
+    }
+    batch = pa.record_batch(list(columns.values()), names=list(columns))
+    return batch.replace_schema_metadata(metadata)
+
+
+def _lists(starts: Any, values: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.LargeListArray.from_arrays(pa.array(starts, pa.int64()), values)
+
+
+def _history(path: Path, table: Any) -> History:
+
+    metadata = table.schema.metadata or {}
+    if metadata.get(_FORMAT) != _VERSION:
+        raise HistoryError([(str(path), "not a history of transactions that this version writes")])
+    table = table.combine_chunks()
+    mops, mop_start = _unlisted(table.column("mops"))
+    elements, element_start = _unlisted(mops.field(3))
+    strings, _ = _unlisted(table.column("strings"))
+    return History(
+        **{name: _numpy(table.column(name), kind) for name, kind in _PLAIN},
+        **{name: _numpy(mops.field(place), kind) for place, (name, kind) in enumerate(_MOP)},
+        mop_start=mop_start,
+        element_start=element_start,
+        element=_numpy(elements, "int64"),
+        strings=tuple(strings.to_pylist()),
+        has_named_keys=metadata.get(b"keys") == b"text",
+        clock=Timescale(metadata[b"clock"].decode()),
+    )
+
+
+def _unlisted(lists: Any) -> tuple[Any, Any]:
+    """Return the values of a list column and where each list begins."""
+    import pyarrow as pa
+
+    if isinstance(lists, pa.ChunkedArray):
+        lists = lists.combine_chunks()
+    if isinstance(lists, pa.ChunkedArray):
+        lists = lists.chunk(0)
+    offsets = lists.offsets.to_numpy().astype(np.int64, copy=False)
+    return lists.values.slice(offsets[0], offsets[-1] - offsets[0]), offsets - offsets[0]
+
+
+def _numpy(column: Any, kind: str) -> Any:
+    return column.to_numpy().astype(kind, copy=False)

@@ -1,0 +1,191 @@
+"""A history of transactions as columns.
+
+How to think of it: one row for each transaction, one for each micro-operation (an append, a write
+or a read of one key), one for each element of a list that was read. A transaction's
+micro-operations stand together, in the order in which it did them, and so do the elements of a
+read; `mop_start` and `element_start` say where they begin. Arrays are never changed once a history
+has been made.
+
+`start` and `end` are places in one order of time, as `clock` says: nanoseconds where they were
+recorded, else the places of the operations in the file they came from. A transaction precedes
+another in real time if its end is smaller than the other's start; equal numbers are concurrent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "APPEND",
+    "FAIL",
+    "INFO",
+    "NEVER",
+    "NIL",
+    "OK",
+    "READ",
+    "READ_LIST",
+    "WRITE",
+    "History",
+    "Timescale",
+]
+
+Int64s: TypeAlias = npt.NDArray[np.int64]
+Int32s: TypeAlias = npt.NDArray[np.int32]
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+
+#: Types of transactions: committed, certainly without effect, unknown.
+OK, FAIL, INFO = 0, 1, 2
+#: Micro-operations. A READ has one value, a READ_LIST has elements.
+APPEND, WRITE, READ, READ_LIST = 0, 1, 2, 3
+#: The value of a read that found nothing, or whose answer is not known.
+NIL = np.iinfo(np.int64).min
+#: The end of a transaction whose answer never came.
+NEVER = np.iinfo(np.int64).max
+
+
+class Timescale(Enum):
+    """What the starts and ends of transactions count."""
+
+    #: Nanoseconds of one clock.
+    NS = "ns"
+    #: Places of the operations in a file: a total order without durations.
+    PLACE = "place"
+    #: Places within the session: nothing is known of the time between sessions.
+    SESSION = "session"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Transactions, in the order in which they were recorded.
+
+    Codes in `process`, `level`, `error_class`, `error_code` and `sql` are places in `strings`; -1
+    is none. A key is a number itself, or with `has_named_keys` a place in `strings`.
+    """
+
+    #: OK, FAIL or INFO for each transaction.
+    type: Bytes
+    process: Int32s
+    start: Int64s
+    end: Int64s
+    #: The level's name as the server read it back.
+    level: Int32s
+    error_class: Int32s
+    error_code: Int32s
+    #: The SQL that was sent.
+    sql: Int32s
+    #: Where each transaction's micro-operations begin; one more entry than transactions.
+    mop_start: Int64s
+    #: APPEND, WRITE, READ or READ_LIST for each micro-operation.
+    f: Bytes
+    key: Int64s
+    #: What was appended, written or read; NIL for a list.
+    value: Int64s
+    #: Where each micro-operation's elements begin; one more entry than micro-operations.
+    element_start: Int64s
+    element: Int64s
+    strings: tuple[str, ...] = field(repr=False)
+    has_named_keys: bool = False
+    #: What `start` and `end` count.
+    clock: Timescale = Timescale.PLACE
+
+    def __len__(self) -> int:
+        return len(self.type)
+
+    @property
+    def mop_count(self) -> int:
+        """How many micro-operations there are."""
+        return len(self.f)
+
+    def text(self, code: int) -> str | None:
+        """Return the text of a code, None for -1."""
+        return None if code < 0 else self.strings[code]
+
+    def key_of(self, mop: int) -> int | str:
+        """Return the key of a micro-operation as it was given."""
+        return self.key_name(int(self.key[mop]))
+
+    def key_name(self, key: int) -> int | str:
+        """Return a key as it was given."""
+        return self.strings[key] if self.has_named_keys else key
+
+    def elements(self, mop: int) -> tuple[int, ...]:
+        """Return the elements of a list that was read."""
+        return tuple(self.element[self.element_start[mop] : self.element_start[mop + 1]].tolist())
+
+    def mops(self, transaction: int) -> range:
+        """Return the places of a transaction's micro-operations."""
+        return range(int(self.mop_start[transaction]), int(self.mop_start[transaction + 1]))
+
+    def transaction_of_mop(self) -> Int64s:
+        """Return for each micro-operation the transaction that it belongs to."""
+        return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.mop_start))
+
+    def select(self, keep: npt.NDArray[np.bool_], keep_mop: npt.NDArray[np.bool_]) -> History:
+        """Return the transactions and micro-operations that are marked.
+
+        Args:
+            keep: A mark for each transaction.
+            keep_mop: A mark for each micro-operation; those of a transaction that is left out go
+                with it.
+        """
+        kept_mop = keep_mop & np.repeat(keep, np.diff(self.mop_start))
+        before = np.concatenate(([0], np.cumsum(kept_mop)))
+        kept_element = np.repeat(kept_mop, np.diff(self.element_start))
+        counts = before[self.mop_start[1:]] - before[self.mop_start[:-1]]
+        return History(
+            type=self.type[keep],
+            process=self.process[keep],
+            start=self.start[keep],
+            end=self.end[keep],
+            level=self.level[keep],
+            error_class=self.error_class[keep],
+            error_code=self.error_code[keep],
+            sql=self.sql[keep],
+            mop_start=starts(counts[keep]),
+            f=self.f[kept_mop],
+            key=self.key[kept_mop],
+            value=self.value[kept_mop],
+            element_start=starts(np.diff(self.element_start)[kept_mop]),
+            element=self.element[kept_element],
+            strings=self.strings,
+            has_named_keys=self.has_named_keys,
+            clock=self.clock,
+        )
+
+
+def starts(counts: npt.NDArray[np.integer]) -> Int64s:
+    """Return where groups of these sizes begin, and at last where the last one ends."""
+    result = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=result[1:])
+    return result
+
+
+def joined(parts: Sequence[History]) -> History:
+    """Return histories as one; each has the strings of the one before it, and perhaps more.
+
+    Raises:
+        ValueError: There is none, or keys or times differ in kind.
+    """
+    first, last = parts[0], parts[-1]
+    if len(parts) == 1:
+        return first
+    columns = ("type", "process", "start", "end", "level", "error_class", "error_code", "sql")
+    inner = ("f", "key", "value", "element")
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in columns + inner
+    }
+    for name in ("mop_start", "element_start"):
+        arrays[name] = starts(np.concatenate([np.diff(getattr(part, name)) for part in parts]))
+    # A part without transactions knows nothing of keys.
+    return History(
+        **arrays,
+        strings=last.strings,
+        has_named_keys=any(part.has_named_keys for part in parts),
+        clock=first.clock,
+    )

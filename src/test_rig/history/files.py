@@ -1,0 +1,153 @@
+"""Histories read from files and written to them, whatever the form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+
+from test_rig.errors import HistoryError, UsageError
+from test_rig.history.arrow import read_arrow, read_parquet, write_arrow, write_parquet
+from test_rig.history.columns import History
+from test_rig.history.edn import ops_from_edn, ops_to_edn
+from test_rig.history.jsonl import ops_from_jsonl, ops_to_jsonl
+from test_rig.history.operation import Op
+from test_rig.history.pairs import Placed, from_ops, to_ops
+from test_rig.history.session_text import from_dbcop, from_plume, to_dbcop, to_plume
+from test_rig.history.validate import validate
+
+__all__ = ["HistoryForm", "form_of", "read_history", "read_ops", "write_history", "write_ops"]
+
+
+class HistoryForm(Enum):
+    """The forms of a history in a file."""
+
+    ARROW = "arrow"
+    PARQUET = "parquet"
+    EDN = "edn"
+    JSONL = "jsonl"
+    PLUME = "plume"
+    DBCOP = "dbcop"
+
+
+_BY_SUFFIX = {
+    ".arrow": HistoryForm.ARROW,
+    ".arrows": HistoryForm.ARROW,
+    ".parquet": HistoryForm.PARQUET,
+    ".edn": HistoryForm.EDN,
+    ".jsonl": HistoryForm.JSONL,
+    ".ndjson": HistoryForm.JSONL,
+    ".plume": HistoryForm.PLUME,
+    ".txt": HistoryForm.PLUME,
+    ".json": HistoryForm.DBCOP,
+}
+
+
+def form_of(path: Path) -> HistoryForm:
+    """Return the form that a file's name tells.
+
+    Raises:
+        UsageError: It tells none.
+    """
+    form = _BY_SUFFIX.get(path.suffix.lower())
+    if form is None:
+        known = ", ".join(_BY_SUFFIX)
+        raise UsageError(
+            f"the name tells no form of history; known: {known}",
+            where=str(path),
+            todo="name the form",
+        )
+    return form
+
+
+def read_history(path: Path, form: HistoryForm | None = None) -> History:
+    """Read a history of transactions and refuse one that is not well formed.
+
+    Args:
+        path: The file.
+        form: Its form, where its name does not tell.
+
+    Raises:
+        HistoryError: It is malformed: each place with its reason.
+        UsageError: The file cannot be read.
+    """
+    form = form or form_of(path)
+    try:
+        if form in (HistoryForm.ARROW, HistoryForm.PARQUET):
+            history = (read_arrow if form is HistoryForm.ARROW else read_parquet)(path)
+            _validate(history, path)
+            return history
+        if form is HistoryForm.DBCOP:
+            return from_dbcop(path.read_text(encoding="utf-8"), file=str(path))
+        if form is HistoryForm.PLUME:
+            with path.open(encoding="utf-8") as lines:
+                return from_plume(lines, file=str(path))
+        return from_ops(read_ops(path, form), file=str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot be read: {error}", where=str(path)) from error
+
+
+def _validate(history: History, path: Path) -> None:
+    try:
+        validate(history)
+    except HistoryError as error:
+        raise HistoryError(error.problems, file=str(path)) from error
+
+
+def read_ops(path: Path, form: HistoryForm | None = None) -> list[Placed]:
+    """Read the operations of an EDN or JSON lines file, whatever they do, each with its line.
+
+    Raises:
+        HistoryError: What is no operation.
+        UsageError: The form has no operations.
+        OSError: The file cannot be read.
+    """
+    form = form or form_of(path)
+    if form is HistoryForm.EDN:
+        return list(ops_from_edn(path.read_text(encoding="utf-8"), file=str(path)))
+    if form is HistoryForm.JSONL:
+        with path.open(encoding="utf-8") as lines:
+            return list(ops_from_jsonl(lines, file=str(path)))
+    raise UsageError(f"the form {form.value} has transactions, not operations", where=str(path))
+
+
+def write_history(history: History, path: Path, form: HistoryForm | None = None) -> None:
+    """Write a history of transactions, in place of what the file had.
+
+    Raises:
+        HistoryError: The history holds what the form cannot tell.
+        UsageError: The file cannot be written.
+    """
+    form = form or form_of(path)
+    try:
+        if form in (HistoryForm.ARROW, HistoryForm.PARQUET):
+            (write_arrow if form is HistoryForm.ARROW else write_parquet)(history, path)
+        elif form is HistoryForm.DBCOP:
+            path.write_text(to_dbcop(history), encoding="utf-8")
+        elif form is HistoryForm.PLUME:
+            _write_lines(to_plume(history), path)
+        else:
+            write_ops(to_ops(history), path, form)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=str(path)) from error
+
+
+def write_ops(ops: Iterable[Op], path: Path, form: HistoryForm | None = None) -> None:
+    """Write operations, whatever they do, as EDN or JSON lines.
+
+    Raises:
+        UsageError: The form has no operations.
+        OSError: The file cannot be written.
+    """
+    form = form or form_of(path)
+    if form is HistoryForm.EDN:
+        _write_lines(ops_to_edn(ops), path)
+    elif form is HistoryForm.JSONL:
+        _write_lines(ops_to_jsonl(ops), path)
+    else:
+        raise UsageError(f"the form {form.value} has transactions, not operations", where=str(path))
+
+
+def _write_lines(lines: Iterable[str], path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(lines)

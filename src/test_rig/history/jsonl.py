@@ -1,0 +1,83 @@
+"""Operations as JSON lines: one object a line, with Jepsen's names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from test_rig.errors import HistoryError
+from test_rig.history.operation import Op, OpType
+
+if TYPE_CHECKING:
+    from test_rig.history.pairs import Placed
+
+__all__ = ["op_of", "ops_from_jsonl", "ops_to_jsonl"]
+
+_TYPES = {each.value: each for each in OpType}
+
+
+def ops_from_jsonl(lines: Iterable[str], *, file: str | None = None) -> Iterator[Placed]:
+    """Yield each operation with its line.
+
+    Raises:
+        HistoryError: A line that is no operation.
+    """
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"line {number}"
+        try:
+            yield where, op_of(json.loads(line), number - 1)
+        except (ValueError, RecursionError) as error:
+            raise HistoryError([(where, f"no operation: {error}")], file=file) from error
+
+
+def op_of(found: Any, place: int) -> Op:
+    """Return the operation that a map of Jepsen's names tells.
+
+    Raises:
+        ValueError: It tells none.
+    """
+    if not isinstance(found, dict):
+        raise ValueError(f"{found!r:.60} is no map")  # noqa: TRY004  # data, not a caller's type
+    if missing := [name for name in ("type", "process") if name not in found]:
+        raise ValueError(f"without {' and '.join(missing)}")
+    kind = found["type"]
+    if not isinstance(kind, str) or kind not in _TYPES:
+        raise ValueError(f"type {kind!r:.40} is none of {', '.join(_TYPES)}")
+    time = found.get("time")
+    if time is not None and type(time) is not int:
+        raise ValueError(f"time {time!r:.40} is no whole number")
+    error = found.get("error")
+    return Op(
+        process=str(found["process"]),
+        type=_TYPES[kind],
+        f=str(found.get("f", "txn")),
+        value=found.get("value"),
+        time_ns=time or 0,
+        index=place,
+        error=None if error is None else error if isinstance(error, str) else json.dumps(error),
+    )
+
+
+def ops_to_jsonl(ops: Iterable[Op]) -> Iterator[str]:
+    """Yield the line of each operation."""
+    for op in ops:
+        yield json.dumps(shown(op), separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+def shown(op: Op) -> dict[str, Any]:
+    """Return an operation as a map of Jepsen's names."""
+    process: int | str = int(op.process) if op.process.isdecimal() else op.process
+    found: dict[str, Any] = {
+        "index": op.index,
+        "type": op.type.value,
+        "process": process,
+        "f": op.f,
+        "value": op.value,
+        "time": op.time_ns,
+    }
+    if op.error is not None:
+        found["error"] = op.error
+    return found

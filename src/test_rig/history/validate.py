@@ -1,0 +1,78 @@
+"""What must hold of any history before a judge may look at it.
+
+A session does one thing at a time, and nothing more after an answer that was lost; nobody writes
+the same value to a key twice. A judge that took these for granted would accuse where nothing
+happened, so a history that breaks one is refused.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from test_rig.errors import HistoryError
+from test_rig.history.columns import INFO, NIL, READ, WRITE, History
+
+__all__ = ["models", "validate"]
+
+#: Problems that are told one by one.
+_MOST = 100
+
+
+def validate(history: History) -> None:
+    """Refuse a history that is not well formed.
+
+    Raises:
+        HistoryError: Every kind of problem, with the transactions that show it.
+    """
+    problems = [*_overlaps(history), *_duplicates(history)]
+    if problems:
+        raise HistoryError(problems)
+
+
+def _overlaps(history: History) -> list[tuple[str, str]]:
+    order = np.lexsort((history.end, history.start, history.process))
+    before, after = order[:-1], order[1:]
+    same = history.process[before] == history.process[after]
+    late = same & (history.end[before] > history.start[after])
+    return [
+        (f"transaction {after[place]}", _overlap(history, int(before[place])))
+        for place in np.flatnonzero(late)[:_MOST]
+    ]
+
+
+def _overlap(history: History, before: int) -> str:
+    name = history.text(int(history.process[before]))
+    if history.type[before] == INFO:
+        return (
+            f"session {name} goes on after transaction {before}, whose answer was lost; "
+            "what follows needs another session"
+        )
+    return f"session {name} begins it before its transaction {before} has ended"
+
+
+def _duplicates(history: History) -> list[tuple[str, str]]:
+    written = np.flatnonzero(history.f <= WRITE)
+    order = written[np.lexsort((history.value[written], history.key[written]))]
+    first, second = order[:-1], order[1:]
+    same = (history.key[first] == history.key[second]) & (
+        history.value[first] == history.value[second]
+    )
+    owner = history.transaction_of_mop()
+    return [
+        (
+            f"transaction {owner[second[place]]}",
+            f"writes {history.value[first[place]]} to key {history.key_of(int(first[place]))}, "
+            f"as transaction {owner[first[place]]} does; values must be unique to say who was read",
+        )
+        for place in np.flatnonzero(same)[:_MOST]
+    ]
+
+
+def models(history: History) -> frozenset[str]:
+    """Return the models that the micro-operations are of: `list-append`, `rw-register`."""
+    kinds = np.bincount(history.f, minlength=4)
+    registers = int(kinds[WRITE]) + int(np.count_nonzero(history.value[history.f == READ] != NIL))
+    lists = int(kinds[0]) + int(kinds[3])
+    return frozenset(
+        name for name, count in (("list-append", lists), ("rw-register", registers)) if count
+    )
