@@ -49,7 +49,7 @@ class Host:
         self._good: dict[Path, Loaded] = {}
         #: By file: the text that was refused, and why.
         self._refused: dict[Path, tuple[str, Sequence[Problem]]] = {}
-        self._neighbours: dict[str, tuple[Path, str]] = {}
+        self._neighbours: dict[Path, tuple[str, str]] = {}
         self._generation = self._next(0, self.source.units(), is_all_new=True)
 
     @property
@@ -81,7 +81,7 @@ class Host:
         return digest != known
 
     def _neighbour_changed(self) -> bool:
-        return any(digest_of(file) != digest for file, digest in self._neighbours.values())
+        return any(digest_of(file) != digest for file, (_, digest) in self._neighbours.items())
 
     def _next(self, number: int, units: Sequence[Unit], *, is_all_new: bool) -> Generation:
         with LOADING:
@@ -109,14 +109,20 @@ class Host:
 
     def _set_aside(self, due: Sequence[Unit], *, with_neighbours: bool) -> dict[str, ModuleType]:
         """Take out of the loaded modules what is to be loaded anew, whoever imports it first."""
-        names = {self._good[unit.file].module for unit in due if unit.file in self._good}
+        places = {
+            unit.file: self._good[unit.file].module for unit in due if unit.file in self._good
+        }
         if with_neighbours:
-            names |= set(self._neighbours)
+            places |= {file: name for file, (name, _) in self._neighbours.items()}
             # What is wrong with one stays known by its text, whoever imports it next.
             self._neighbours = {
-                name: (file, digest_of(file)) for name, (file, _) in self._neighbours.items()
+                file: (name, digest_of(file)) for file, (name, _) in self._neighbours.items()
             }
-        return {name: sys.modules.pop(name) for name in names if name in sys.modules}
+        return {
+            name: sys.modules.pop(name)
+            for file, name in places.items()
+            if getattr(sys.modules.get(name), "__file__", None) == str(file)
+        }
 
     def _try(self, unit: Unit) -> None:
         digest = digest_of(unit.file)

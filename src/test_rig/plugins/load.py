@@ -48,8 +48,8 @@ class Loaded:
     found: tuple[Found, ...]
     #: Every name in the paths of what it imports.
     imports: frozenset[str]
-    #: The modules of its own folder that it was the first to import, by name, with their digests.
-    neighbours: Mapping[str, tuple[Path, str]]
+    #: The modules of its own folder that it was the first to import: by file, name and digest.
+    neighbours: Mapping[Path, tuple[str, str]]
 
 
 def digest_of(file: Path) -> str:
@@ -69,15 +69,18 @@ def load_unit(unit: Unit, wanted: Wanted) -> Loaded:
     with LOADING:
         text = _text(unit.file)
         tree, code = _compiled(unit.file, text)
-        before = set(sys.modules)
-        module = _run(unit, code)
+        name = unit.module or _free_name(unit.file)
+        with _own_neighbours_only(unit.folder):
+            before = set(sys.modules)
+            module = _run(unit, code, name)
+            neighbours = _neighbours(unit, before, name)
         return Loaded(
             unit=unit,
             digest=sha256(text).hexdigest(),
-            module=module.__name__,
+            module=name,
             imports=_imports(tree),
             found=tuple(_found(module, unit, _lines(tree), wanted)),
-            neighbours=_neighbours(unit, before, module.__name__),
+            neighbours={file: (each, digest_of(file)) for each, file in neighbours.items()},
         )
 
 
@@ -98,8 +101,7 @@ def _compiled(file: Path, text: bytes) -> tuple[ast.Module, CodeType]:
         raise _broken(f"{file}:1", f"not Python: {error}") from error
 
 
-def _run(unit: Unit, code: CodeType) -> ModuleType:
-    name = unit.module or _free_name(unit.file)
+def _run(unit: Unit, code: CodeType, name: str) -> ModuleType:
     module = _empty_module(name, unit)
     before, was_there = sys.modules.get(name), set(sys.modules)
     with _as_a_script(unit.folder):
@@ -154,6 +156,28 @@ def _as_a_script(folder: Path) -> Iterator[None]:
             sys.path.append(place)  # for an import that runs within a function, later
 
 
+@contextmanager
+def _own_neighbours_only(folder: Path) -> Iterator[None]:
+    """Hide modules of other folders that are named as a file of this one, while one is loaded.
+
+    Two folders may each have a `tables.py`: a script gets the one beside it.
+    """
+    own = {path.stem for path in folder.glob("*.py")}
+    hidden = {
+        name: module
+        for name in own & set(sys.modules) - sys.stdlib_module_names
+        if (file := getattr(module := sys.modules[name], "__file__", None)) is not None
+        and not _is_within(Path(file), folder)
+        and "site-packages" not in Path(file).parts
+    }
+    for name in hidden:
+        del sys.modules[name]
+    try:
+        yield
+    finally:
+        sys.modules.update(hidden)
+
+
 def _forget(unit: Unit, was_there: set[str], name: str, before: ModuleType | None) -> None:
     for fresh in _neighbours(unit, was_there, name):
         del sys.modules[fresh]
@@ -162,12 +186,12 @@ def _forget(unit: Unit, was_there: set[str], name: str, before: ModuleType | Non
         sys.modules[name] = before
 
 
-def _neighbours(unit: Unit, before: set[str], own_name: str) -> dict[str, tuple[Path, str]]:
+def _neighbours(unit: Unit, before: set[str], own_name: str) -> dict[str, Path]:
     found = {}
     for name in set(sys.modules) - before - {own_name}:
         file = getattr(sys.modules[name], "__file__", None)
         if file is not None and _is_within(Path(file), unit.folder):
-            found[name] = (Path(file), digest_of(Path(file)))
+            found[name] = Path(file)
     return found
 
 
@@ -231,6 +255,8 @@ def _problem(error: BaseException, unit: Unit) -> Problem:
 def _advice(error: BaseException) -> str | None:
     if isinstance(error, ModuleNotFoundError):
         return f"install {error.name} into the rig's Python environment, or put it beside the file"
+    if isinstance(error, ImportError) and "relative import" in str(error):
+        return "name it as a module of its package, with dots, instead of as a file"
     if isinstance(error, SystemExit):
         return 'a plugin file is imported: put what ends a script below `if __name__ == "__main__"`'
     return None

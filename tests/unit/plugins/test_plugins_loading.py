@@ -181,6 +181,21 @@ def test_two_files_of_one_name_and_one_named_like_a_library(tmp_path: Path) -> N
     assert hasattr(sys.modules["json"], "loads")
 
 
+def test_each_folder_has_its_own_neighbours(tmp_path: Path) -> None:
+    """Two files of one name, each imported by the plugin beside it."""
+    for place in ("one", "two"):
+        write(tmp_path / place / "tables6.py", f"NAME = {place!r}\n")
+        text = "import tables6\nfrom test_rig import StateHandler\nclass AHandler(StateHandler):\n"
+        write(tmp_path / place / f"test_{place}6.py", f"{text}    name = tables6.NAME\n")
+    generation = load(tmp_path, is_handler).require()
+    assert [vars(each.value)["name"] for each in generation.found] == ["one", "two"]
+
+
+def test_a_relative_import_in_a_file_says_what_to_do(tmp_path: Path) -> None:
+    """A file has no package."""
+    assert "name it as a module" in problem_of(write(tmp_path / "lonely6.py", "from . import x\n"))
+
+
 def test_a_module_is_found_by_name_with_all_of_its_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
