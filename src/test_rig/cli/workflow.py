@@ -248,6 +248,71 @@ def worker(files: Files, store: Store = None, config: ConfigFiles = None) -> Non
         threading.Event().wait()
 
 
+schedules = typer.Typer(help="Run workflows when the clock says so.", no_args_is_help=True)
+app.add_typer(schedules, name="schedule")
+
+
+@schedules.command("add")
+def add_schedule(
+    name: Annotated[str, typer.Argument(help="The schedule's name; its earlier one is replaced.")],
+    workflow: Annotated[str, typer.Argument(help="The name of the workflow.")],
+    cron: Annotated[str, typer.Argument(help="Minute, hour, day, month, weekday.")],
+    time_zone: Annotated[str, typer.Option(help="Whose clock it means.")] = "UTC",
+    catch_up: Annotated[
+        str, typer.Option(help="Of times that were missed, run for: all, latest, none.")
+    ] = "latest",
+    context: Annotated[
+        str | None,
+        typer.Option(help="The input: a JSON object, or @FILE with one.", show_default=False),
+    ] = None,
+    store: Store = None,
+    config: ConfigFiles = None,
+) -> None:
+    """Run a workflow by a cron expression; a worker that knows it starts the runs."""
+    values = _read_context(context)
+    with _ledger(store, config) as ledger:
+        ledger.schedule(
+            name,
+            workflow,
+            cron,
+            time_zone=time_zone,
+            context=values,
+            catch_up=catch_up,  # type: ignore[arg-type]  # checked there
+        )
+        (made,) = [each for each in ledger.schedules() if each.name == name]
+    typer.echo(f"{name}: next at {made.as_dict()['next_due']}")
+
+
+@schedules.command("list")
+def list_schedules(
+    store: Store = None, as_json: AsJson = False, config: ConfigFiles = None
+) -> None:
+    """List the schedules, the one that is due next first."""
+    with _ledger(store, config) as ledger:
+        found = [each.as_dict() for each in ledger.schedules()]
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    for each in [] if as_json else found:
+        parts = ("name", "workflow", "cron", "time_zone", "catch_up")
+        typer.echo("  ".join([*(str(each[part]) for part in parts), f"next {each['next_due']}"]))
+
+
+@schedules.command("remove")
+def remove_schedule(
+    name: Annotated[str, typer.Argument(help="The schedule's name.")],
+    store: Store = None,
+    config: ConfigFiles = None,
+) -> None:
+    """Remove a schedule; runs that it started go on."""
+    from test_rig.errors import UnknownName
+
+    with _ledger(store, config) as ledger:
+        if not ledger.unschedule(name):
+            known = [each.name for each in ledger.schedules()]
+            raise UnknownName("schedule", name, known)
+    typer.echo(f"{name} is removed")
+
+
 def _settings(store: str | None, config: ConfigFiles) -> AppConfig:
     from test_rig.settings import OptionValue
 

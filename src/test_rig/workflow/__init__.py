@@ -33,6 +33,7 @@ from test_rig.workflow.rules import (
     task_skipped,
     task_success,
 )
+from test_rig.workflow.schedules import Schedule
 from test_rig.workflow.states import RunStatus, TaskStatus
 from test_rig.workflow.task import Task, TaskContext
 
@@ -51,6 +52,7 @@ __all__ = [
     "RunHandle",
     "RunStatus",
     "Saved",
+    "Schedule",
     "StepRow",
     "Task",
     "TaskContext",

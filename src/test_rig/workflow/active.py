@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from test_rig.workflow.commands import Finish
 from test_rig.workflow.definition import Workflow
@@ -18,7 +19,7 @@ from test_rig.workflow.result import WorkflowResult, result_of
 from test_rig.workflow.states import RunStatus, TaskStatus
 from test_rig.workflow.values import MAX_CONTEXT_BYTES
 
-__all__ = ["Active", "Limits", "Progress", "new_id"]
+__all__ = ["Active", "Limits", "Progress", "new_id", "progress_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +55,13 @@ class Progress:
 class Active:
     """A run that an engine works on."""
 
-    __slots__ = ("_workflow_place", "plan", "run", "steps", "workflow")
+    __slots__ = ("_workflow_place", "plan", "run", "span", "steps", "workflow")
 
     def __init__(self, run: RunRow, workflow: Workflow, plan: Plan) -> None:
         self.run, self.workflow, self.plan = run, workflow, plan
         self.steps: list[StepRow] = []
+        #: Of OpenTelemetry, where somebody collects them.
+        self.span: Any = None
         limit = workflow.max_concurrent
         self._workflow_place: list[tuple[tuple[str, ...], int]] = (
             [] if limit is None else [((workflow.name,), limit)]
@@ -76,6 +79,20 @@ class Active:
         for waiter in waiters:
             with suppress(InvalidStateError):
                 waiter.set_result(result_of(self.run, self.steps, final=finish.output))
+
+
+def progress_of(
+    run: RunRow, task_id: str | None, status: TaskStatus | RunStatus, attempt: int
+) -> Progress:
+    """Return what there is to tell of a run, or of one of its tasks, now."""
+    return Progress(
+        run_id=run.id,
+        workflow=run.workflow,
+        task_id=task_id,
+        status=status,
+        attempt=attempt,
+        time=time.time(),
+    )
 
 
 def new_id() -> str:

@@ -31,9 +31,10 @@ class Attempts:
         self.bodies = Bodies("workflow")
         self._timers, self._ended = timers, ended
         self._running: dict[tuple[str, str], Job] = {}
+        self._held = 0
 
     def __len__(self) -> int:
-        return len(self._running)
+        return len(self._running) - self._held
 
     def __contains__(self, name: tuple[str, str]) -> bool:
         return name in self._running
@@ -45,18 +46,29 @@ class Attempts:
         if job.task.timeout_s is not None:
             self._timers.later(job.task.timeout_s, self._on_late, job)
 
+    def hold(self, job: Job) -> None:
+        """Keep an attempt that takes no place here: a child's run is what does the work."""
+        job.started = time.time()
+        job.is_marked = True
+        self._running[job.run_id, job.key] = job
+        self._held += 1
+
     def take(self, job: Job) -> bool:
         """Forget an attempt that has ended; return whether anybody still waited for it."""
         if self._running.get((job.run_id, job.key)) is not job:
             return False
         del self._running[job.run_id, job.key]
+        self._held -= job.task.child is not None
         return True
 
     def stop(self, run_id: str, key: str) -> Job | None:
         """End a running attempt that nobody waits for any more."""
         job = self._running.pop((run_id, key), None)
         if job is not None:
-            self.bodies.stop(job, "cancelled")
+            job.stopped = "cancelled"
+            self._held -= job.task.child is not None
+            if job.task.child is None:
+                self.bodies.stop(job, "cancelled")
         return job
 
     def stop_all(self) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 
 from test_rig.errors import ContextInvalid
 from test_rig.workflow.commands import Outcome
+from test_rig.workflow.process import kill_group, run_isolated
 from test_rig.workflow.records import Failure
 from test_rig.workflow.states import TaskStatus
 from test_rig.workflow.task import Task, TaskContext, TaskInfo
@@ -54,6 +55,8 @@ class Job:
     stopped: str | None = None
     is_marked: bool = False
     thread: int | None = None
+    #: The process of an isolated task.
+    process: int | None = None
     coroutine: asyncio.Task[None] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     is_hit: bool = False
@@ -90,7 +93,7 @@ class Bodies:
     def start(self, job: Job) -> None:
         """Start an attempt."""
         job.started = time.time()
-        if job.task.is_async:
+        if job.task.is_async and not job.task.isolated:
             self._running_loop().call_soon_threadsafe(self._begin, job)
             return
         with self._lock:
@@ -108,6 +111,11 @@ class Bodies:
     def stop(self, job: Job, why: str) -> None:
         """End an attempt that nobody waits for any more, or whose time is over."""
         job.stopped = job.stopped or why
+        if job.task.isolated:
+            with job.lock:
+                if job.process is not None:
+                    kill_group(job.process)
+            return
         if job.task.is_async and self._loop is not None:
             self._loop.call_soon_threadsafe(_cancel, job)
             return
@@ -126,6 +134,16 @@ class Bodies:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._loop_thread.join(wait_s)
 
+    def run_here(self, job: Job) -> Outcome:
+        """Run an attempt in this thread and return its outcome: for a process of its own."""
+        job.started = time.time()
+        if job.task.is_async:
+            found: list[Outcome] = []
+            job.deliver = lambda _, outcome: found.append(outcome)
+            asyncio.run(_awaited(job))
+            return found[0]
+        return self._run(job)
+
     # Threads
 
     def _serve(self, job: Job | None) -> None:
@@ -139,6 +157,8 @@ class Bodies:
             job = self._jobs.get()
 
     def _run(self, job: Job) -> Outcome:
+        if job.task.isolated:
+            return run_isolated(job) or _stopped(job)
         with job.lock:
             if job.stopped is not None:
                 return _stopped(job)

@@ -19,7 +19,7 @@ from test_rig.workflow.retry import RetryPolicy
 from test_rig.workflow.rules import Rule, read_rule
 from test_rig.workflow.task import Task
 
-__all__ = ["Marker", "all_tasks", "claim", "forget", "is_task", "task", "task_of"]
+__all__ = ["Marker", "all_tasks", "claim", "forget", "id_of", "is_task", "task", "task_of"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -132,7 +132,7 @@ def _made(function: Callable[..., Any], options: dict[str, Any]) -> Task:
     return Task(
         task_id=str(name),
         function=_taking_context(function),
-        dependencies=tuple(dict.fromkeys(map(_id_of, dependencies))),
+        dependencies=tuple(dict.fromkeys(map(id_of, dependencies))),
         rule=rule,
         retry=retry,
         is_async=is_async,
@@ -157,7 +157,8 @@ def _taking_context(function: Callable[..., Any]) -> Callable[..., Any]:
     return without_context
 
 
-def _id_of(given: object) -> str:
+def id_of(given: object) -> str:
+    """Return the id of a task that is given as its id, its function or itself."""
     marked = task_of(given)
     return given if isinstance(given, str) else marked.task_id if marked else repr(given)
 

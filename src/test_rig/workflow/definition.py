@@ -16,6 +16,8 @@ from test_rig.workflow import catalog
 from test_rig.workflow.describe import graph_facts
 from test_rig.workflow.graph import Graph
 from test_rig.workflow.merging import MERGES, MergeRule
+from test_rig.workflow.retry import RetryPolicy
+from test_rig.workflow.rules import Rule, read_rule
 from test_rig.workflow.task import Task
 
 __all__ = ["Workflow"]
@@ -85,6 +87,27 @@ class Workflow:
             raise WorkflowInvalid(problems)
         return Graph(self.name, self.tasks)
 
+    def as_task(
+        self,
+        task_id: str | None = None,
+        *,
+        dependencies: Iterable[str | Callable[..., Any]] = (),
+        trigger: str | Rule | Callable[..., object] = "all_success",
+        retries: int = 0,
+    ) -> Task:
+        """Return a task that runs this workflow as a child, with the context that it gets.
+
+        What the child leaves in its final context stands under the task's id.
+        """
+        return Task(
+            task_id=task_id if task_id is not None else self.name,
+            function=_nothing,
+            dependencies=tuple(catalog.id_of(each) for each in dependencies),
+            rule=read_rule(trigger),
+            retry=RetryPolicy(retries=retries),
+            child=self,
+        )
+
     def check(self) -> None:
         """Check the whole workflow before anything runs.
 
@@ -119,6 +142,10 @@ class Workflow:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
+
+
+def _nothing(context: Any) -> None:
+    """Stand in for the function of a task that is a workflow."""
 
 
 def version_of(tasks: Iterable[Task], merge: Mapping[str, MergeRule]) -> str:

@@ -20,13 +20,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from test_rig.errors import WorkflowError
-from test_rig.workflow.active import Active, Limits, Progress, new_id
+from test_rig.workflow.active import Active, Limits, Progress, new_id, progress_of
 from test_rig.workflow.attempts import MARK_AFTER_S, Attempts
 from test_rig.workflow.bodies import Job
+from test_rig.workflow.children import Children, child_id_of
 from test_rig.workflow.commands import (
     Command,
     Finish,
@@ -40,11 +42,14 @@ from test_rig.workflow.commands import (
 from test_rig.workflow.definition import Workflow
 from test_rig.workflow.plan import Plan
 from test_rig.workflow.queueing import ReadyQueue
+from test_rig.workflow.recording import commit_patiently
 from test_rig.workflow.records import Batch, Failure, RunFinish, RunRow, Saved, text_of
 from test_rig.workflow.result import WorkflowResult
+from test_rig.workflow.schedules import Schedules
 from test_rig.workflow.states import RunStatus, TaskStatus
 from test_rig.workflow.store import Store, WorkerLost
 from test_rig.workflow.timers import Timers
+from test_rig.workflow.tracing import Tracing
 from test_rig.workflow.values import decoded, encoded
 
 __all__ = ["Engine"]
@@ -68,11 +73,14 @@ class Engine:
         self.store, self.limits = store, limits
         self.worker = new_id()
         self._on_progress = on_progress
-        self._inbox: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
         self._timers = Timers()
+        self._inbox: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
         self._attempts = Attempts(self._timers, self._on_ended)
         self._known: dict[tuple[str, str], Workflow] = {}
         self._runs: dict[str, Active] = {}
+        self._children = Children(store)
+        self._schedules = Schedules(store, self._timers, self._on_fired)
+        self._tracing = Tracing()
         self._waiters: dict[str, list[Future[WorkflowResult | None]]] = {}
         self._ready = ReadyQueue()
         self._batch = Batch()
@@ -103,6 +111,9 @@ class Engine:
 
     def know(self, workflow: Workflow) -> None:
         """Serve runs of this workflow, also those that others left behind."""
+        for task in workflow.tasks:
+            if task.child is not None:
+                self.know(task.child)
         pair = (workflow.name, workflow.version)
         if pair not in self._known:
             workflow.check()
@@ -175,30 +186,19 @@ class Engine:
             effect()
 
     def _record(self, batch: Batch) -> bool:
-        """Commit a batch, if need be again and again; return whether it is recorded."""
-        begun, wait = time.monotonic(), 0.01
-        while True:
-            try:
-                self.store.commit(self.worker, batch)
-            except WorkerLost as lost:
-                self._renew(lost)
-                return False
-            except WorkflowError as error:
-                # Every statement of a batch can be said again: a result that is there stays.
-                if time.monotonic() - begun > self.limits.store_patience_s or self._is_closing:
-                    self._renew(error)
-                    return False
-                time.sleep(wait)
-                wait = min(wait * 2, 1.0)
-            else:
-                self._broken = None
-                return True
+        """Commit a batch; return whether it is recorded."""
+        patience_s = 0.0 if self._is_closing else self.limits.store_patience_s
+        self._broken = commit_patiently(self.store, self.worker, batch, patience_s=patience_s)
+        if self._broken is not None:
+            self._renew(self._broken)
+        return self._broken is None
 
     def _renew(self, error: WorkflowError) -> None:
         """Drop everything and go on as another worker: what was here is not ours any more."""
         self._broken = error
         self._attempts.stop_all()
         self._runs.clear()
+        self._children.clear()
         self._ready = ReadyQueue()
         self._batch, self._after = Batch(), []
         waiters, self._waiters = self._waiters, {}
@@ -273,6 +273,13 @@ class Engine:
         for run_id, wanted in asked:
             if active := self._runs.get(run_id):
                 self._ask(active, wanted, now)
+        for ended in self._children.look(self._runs):
+            self._on_ended(*ended)
+        self._has_backlog = True
+        self._claim()
+        self._schedules.look(list(self._known.values()))
+
+    def _on_fired(self) -> None:
         self._has_backlog = True
         self._claim()
 
@@ -365,6 +372,7 @@ class Engine:
             size=len(run.input),
         )
         active = self._runs[run.id] = Active(run, workflow, plan)
+        active.span = self._tracing.began(run)
         if run.deadline is not None:
             self._timers.later(run.deadline - time.time(), self._on_run_late, run.id)
         return active
@@ -377,14 +385,17 @@ class Engine:
             if isinstance(command, Record):
                 batch.steps.append(command.step)
                 active.steps.append(command.step)
+                self._tracing.recorded(active.span, command.step)
                 if self._on_progress is not None:
-                    self._tell(active, command.step.key, command.step.status, command.step.attempt)
+                    self._tell(
+                        active.run, command.step.key, command.step.status, command.step.attempt
+                    )
             elif isinstance(command, Start):
                 self._ready.add(active, command.key)
             elif isinstance(command, Retry):
                 batch.attempts.append(command.row)
                 if command.row.next_at is not None and self._on_progress is not None:
-                    self._tell(active, command.row.key, TaskStatus.PENDING, command.row.attempt)
+                    self._tell(active.run, command.row.key, TaskStatus.PENDING, command.row.attempt)
             elif isinstance(command, Wake):
                 wait_s = command.at - time.time()
                 self._timers.later(wait_s, self._on_due, run.id, command.key)
@@ -395,6 +406,10 @@ class Engine:
 
     def _stop(self, active: Active, key: str) -> None:
         job = self._attempts.stop(active.run.id, key)
+        if job is not None and job.task.child is not None:
+            with suppress(WorkflowError):
+                self.store.ask(child_id_of(job), "cancel", time.time())
+            self.look()
         if job is not None:
             self._ready.release(active, job.key)
             if job.is_marked:
@@ -417,27 +432,21 @@ class Engine:
                 finished=run.finished,
             )
         )
+        if run.parent is not None and finish.status.is_final:
+            self._inbox.put((self._on_child, run))
+        self._tracing.finished(active.span, run)
         waiters = self._waiters.pop(run.id, ())
         self._after.append(lambda: active.tell(waiters, finish))
         if self._on_progress is not None:
-            self._tell(active, None, finish.status, 0)
+            self._tell(active.run, None, finish.status, 0)
         if self._has_backlog:
             self._inbox.put((self._claim,))
 
     def _tell(
-        self, active: Active, key: str | None, status: TaskStatus | RunStatus, attempt: int
+        self, run: RunRow, key: str | None, status: TaskStatus | RunStatus, attempt: int
     ) -> None:
-        told = self._on_progress
-        if told is not None:
-            progress = Progress(
-                run_id=active.run.id,
-                workflow=active.run.workflow,
-                task_id=key,
-                status=status,
-                attempt=attempt,
-                time=time.time(),
-            )
-            self._after.append(lambda: told(progress))
+        if (told := self._on_progress) is not None:
+            self._after.append(partial(told, progress_of(run, key, status, attempt)))
 
     # Attempts
 
@@ -465,12 +474,24 @@ class Engine:
         )
         plan.started(key)
         if self._on_progress is not None:
-            self._tell(active, key, TaskStatus.RUNNING, place.attempt)
+            self._tell(active.run, key, TaskStatus.RUNNING, place.attempt)
             self._inbox.put((_nothing,))
+        if task.child is not None:
+            self._attempts.hold(job)
+            row = self._children.begin(job, active.run.priority)
+            self._inbox.put(
+                (self._on_submit, row, task.child, decoded(row.input)) if row else (self._on_look,)
+            )
+            return
         self._attempts.start(job)
         if not self._is_marking:
             self._is_marking = True
             self._timers.later(MARK_AFTER_S, self._mark)
+
+    def _on_child(self, run: RunRow) -> None:
+        ended = self._children.ended(run)
+        if ended is not None:
+            self._on_ended(*ended)
 
     def _deliver(self, job: Job, outcome: Outcome) -> None:
         self._inbox.put((self._on_ended, job, outcome))

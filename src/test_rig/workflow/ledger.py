@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import builtins
 import time
+from collections.abc import Mapping
 from typing import Any, Self
 
 from test_rig.errors import UnknownName
+from test_rig.workflow.cron import CATCH_UPS, CatchUp, next_due
 from test_rig.workflow.describe import Described, described
 from test_rig.workflow.records import RunRow, Saved, SignalRow
 from test_rig.workflow.result import WorkflowResult, result_of
+from test_rig.workflow.schedules import Schedule, schedules_of
 from test_rig.workflow.sql import open_store
 from test_rig.workflow.store import Store, read_address
 from test_rig.workflow.values import decoded, encoded
@@ -109,6 +112,46 @@ class Ledger:
         if len(found) != 1:
             raise UnknownName("run" if not found else "single run", text, found)
         return str(found[0])
+
+    def schedule(
+        self,
+        name: str,
+        workflow: str,
+        cron: str,
+        *,
+        time_zone: str = "UTC",
+        context: Mapping[str, Any] | None = None,
+        catch_up: CatchUp = "latest",
+    ) -> float:
+        """Run a workflow when a cron expression is due; the name's earlier schedule is replaced.
+
+        Args:
+            name: The schedule's name.
+            workflow: The workflow's name; a worker that knows it starts the runs.
+            cron: Minute, hour, day, month, weekday.
+            time_zone: Whose clock it means.
+            context: The input of each run; `scheduled_for` is added.
+            catch_up: After a pause: run for each due time that was missed, for the latest, or none.
+
+        Returns:
+            When it is due first; seconds since 1970 in UTC.
+        """
+        if catch_up not in CATCH_UPS:
+            raise UnknownName("rule to catch up", catch_up, CATCH_UPS)
+        now = time.time()
+        due = next_due(cron, time_zone, now)
+        text, _ = encoded(dict(context or {}), where="context")
+        self.store.put_schedule((name, workflow, cron, time_zone, text, catch_up, due), now)
+        self.look()
+        return due
+
+    def unschedule(self, name: str) -> bool:
+        """Remove a schedule; return whether it was there. Runs that it started go on."""
+        return self.store.drop_schedule(name)
+
+    def schedules(self) -> builtins.list[Schedule]:
+        """Return all schedules, the one that is due next first."""
+        return schedules_of(self.store)
 
     def cancel(self, run_id: str) -> bool:
         """End a run; return whether it was not over yet."""

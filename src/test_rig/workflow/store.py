@@ -70,6 +70,15 @@ class Store(Protocol):
     def define(self, workflow: str, version: str, graph: str, now: float) -> None:
         """Record what a version of a workflow looks like, unless it is there."""
 
+    def put_schedule(self, row: Sequence[Any], now: float) -> None:
+        """Record a schedule: name, workflow, cron, time zone, input, catch-up, next due time."""
+
+    def drop_schedule(self, name: str) -> bool:
+        """Remove a schedule; return whether it was there."""
+
+    def fire(self, schedule: str, runs: Sequence[tuple[float, RunRow]], next_due: float) -> int:
+        """Record the runs of due times that have none yet; return how many that were."""
+
     def ask(self, run_id: str, wanted: str | None, now: float) -> bool:
         """Ask a run's owner to cancel or pause it; a run without an owner is ended at once."""
 

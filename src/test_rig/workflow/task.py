@@ -70,6 +70,12 @@ class Task:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 found.append(f"{name}={value!r} is no whole number above 0")
+        if self.isolated and "<locals>" in getattr(
+            inspect.unwrap(self.function), "__qualname__", ""
+        ):
+            found.append(
+                "isolated=True needs a function at the top of a module: its process has to find it"
+            )
         if self.memory_limit_mb and not self.isolated:
             found.append("memory_limit_mb needs isolated=True: threads share their memory")
         return found

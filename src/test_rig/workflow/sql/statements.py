@@ -143,6 +143,42 @@ class SqlStore(ABC):
                 (workflow, version, graph, now),
             )
 
+    def put_schedule(self, row: Sequence[Any], now: float) -> None:
+        """Record a schedule: name, workflow, cron, time zone, input, catch-up, next due time."""
+        with self.transaction() as say:
+            say(
+                "INSERT INTO wf_schedule (name, workflow, cron, time_zone, input, catch_up,"
+                " next_due, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE"
+                " SET workflow = excluded.workflow, cron = excluded.cron,"
+                " time_zone = excluded.time_zone, input = excluded.input,"
+                " catch_up = excluded.catch_up, next_due = excluded.next_due",
+                (*row, now),
+            )
+            self.poke(say)
+
+    def drop_schedule(self, name: str) -> bool:
+        """Remove a schedule; return whether it was there."""
+        with self.transaction() as say:
+            return bool(say("DELETE FROM wf_schedule WHERE name = ?", (name,))[0][0])
+
+    def fire(self, schedule: str, runs: Sequence[tuple[float, RunRow]], next_due: float) -> int:
+        """Record the runs of due times that have none yet; return how many that were."""
+        fired = 0
+        with self.transaction() as say:
+            for due, run in runs:
+                fire = "INSERT INTO wf_fire (schedule, due, run_id) VALUES (?, ?, ?)"
+                if not say(f"{fire} ON CONFLICT DO NOTHING", (schedule, due, run.id))[0][0]:
+                    continue
+                sql = f"INSERT INTO wf_run ({RUN_COLUMNS}) VALUES ({_RUN_MARKS})"
+                fired += say(f"{sql} ON CONFLICT DO NOTHING", run_values(run))[0][0]
+            say(
+                "UPDATE wf_schedule SET next_due = ? WHERE name = ? AND next_due < ?",
+                (next_due, schedule, next_due),
+            )
+            if fired:
+                self.poke(say)
+        return fired
+
     def ask(self, run_id: str, wanted: str | None, now: float) -> bool:
         """Ask a run's owner to cancel or pause it; a run without an owner is ended at once."""
         status = RunStatus.PAUSED if wanted == "pause" else RunStatus.CANCELLED
