@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from test_rig.cli.app import app
 from test_rig.settings import clear_config_extensions
+from test_rig.workflow.catalog import forget
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -22,7 +23,8 @@ MODULES = sorted((ROOT / "src" / "test_rig").rglob("*.py"))
 
 @pytest.fixture(autouse=True)
 def _no_extensions() -> Iterator[None]:
-    """An example that registers a settings extension must not change the next one."""
+    """An example that registers an extension or marks a task must not change the next one."""
+    forget()
     yield
     clear_config_extensions()
 

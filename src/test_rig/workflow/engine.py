@@ -43,7 +43,7 @@ from test_rig.workflow.definition import Workflow
 from test_rig.workflow.plan import Plan
 from test_rig.workflow.queueing import ReadyQueue
 from test_rig.workflow.recording import commit_patiently
-from test_rig.workflow.records import Batch, Failure, RunFinish, RunRow, Saved, text_of
+from test_rig.workflow.records import Batch, Failure, RunRow, Saved, finish_of, text_of
 from test_rig.workflow.result import WorkflowResult
 from test_rig.workflow.schedules import Schedules
 from test_rig.workflow.states import RunStatus, TaskStatus
@@ -423,15 +423,7 @@ class Engine:
             run.output = encoded(finish.output, where="the final context")[0]
         run.error = None if finish.failure is None else text_of(finish.failure)
         run.finished = now if finish.status.is_final else None
-        self._batch.finish(
-            RunFinish(
-                run_id=run.id,
-                status=run.status,
-                output=run.output,
-                error=run.error,
-                finished=run.finished,
-            )
-        )
+        self._batch.finish(finish_of(run))
         if run.parent is not None and finish.status.is_final:
             self._inbox.put((self._on_child, run))
         self._tracing.finished(active.span, run)

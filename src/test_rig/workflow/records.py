@@ -17,6 +17,7 @@ __all__ = [
     "SignalRow",
     "StepRow",
     "failure_of",
+    "finish_of",
     "text_of",
 ]
 
@@ -139,6 +140,17 @@ class RunFinish:
     output: str | None = None
     error: str | None = None
     finished: float | None = None
+
+
+def finish_of(run: RunRow) -> RunFinish:
+    """Return how a run has ended, as its row says it."""
+    return RunFinish(
+        run_id=run.id,
+        status=run.status,
+        output=run.output,
+        error=run.error,
+        finished=run.finished,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
