@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from test_rig.bulk import (
     Following,
@@ -22,6 +24,7 @@ from test_rig.bulk import (
     provider_of,
 )
 from test_rig.bulk.tidb import read_jobs, size_of, span_of
+from test_rig.cli.imports import shown
 from test_rig.errors import UsageError
 from test_rig.targets import Target
 
@@ -191,3 +194,25 @@ def test_an_embedded_database_shows_no_loads() -> None:
     told = pytest.raises(UsageError, match="SQLite shows no bulk loads")
     with Target.open("sqlite://") as target, target.connect() as session, told:
         provider_of(session)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_is_a_bar_in_a_terminal_and_lines_elsewhere(is_terminal: bool) -> None:
+    """Of a size that is known, the bar shows how much is done."""
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=is_terminal, width=100, color_system=None)
+    with shown(console) as told:
+        told(JobProgress(job=_job(bytes_done=50, bytes_total=100)))
+        told(JobProgress(job=_job("2")))
+        told(JobProgress(job=_job("2", JobState.ENDED)))
+    assert ("\u2501" in text.getvalue()) == is_terminal
+    assert "job 1: running, 50.0%, 50 B of 100 B" in text.getvalue()
+    assert "job 2: ended" in text.getvalue()
+
+
+def test_a_steps_share_is_told() -> None:
+    """Where that of the whole is not known; what is no percentage is none."""
+    names = ("Job_ID", "Status", "Cur_Step_Progress_Pct")
+    (job, other) = read_jobs(names, [(1, "running", "37%"), (2, "running", "many")], None)
+    assert progress_line(JobProgress(job=job)) == "job 1: running, 37% of this step"
+    assert other.step_done is None

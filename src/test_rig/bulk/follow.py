@@ -116,7 +116,7 @@ class Following:
 
 def _has_moved(before: ImportJob, job: ImportJob) -> bool:
     def signs(each: ImportJob) -> tuple[object, ...]:
-        return (each.state, each.phase, each.rows_done, each.bytes_done, each.fraction)
+        return (each.state, each.phase, each.rows_done, each.bytes_done, each.done, each.step_done)
 
     return signs(before) != signs(job)
 

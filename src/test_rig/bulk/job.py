@@ -57,6 +57,8 @@ class ImportJob:
     bytes_total: int | None = None
     #: How much of all the work is done, from 0 to 1, where the server tells.
     fraction: float | None = None
+    #: The same of the phase's current step alone, after which others may follow.
+    step_done: float | None = None
     #: The time left by the server's own estimate, in seconds.
     server_left_s: float | None = None
     #: How long it has run, or had when it ended, by the server's clock.

@@ -14,6 +14,8 @@ def progress_line(progress: JobProgress) -> str:
     parts = [job.state.value if progress.is_over or not job.phase else job.phase]
     if job.done is not None:
         parts.append(f"{job.done:.1%}")
+    elif job.step_done is not None:
+        parts.append(f"{job.step_done:.0%} of this step")
     parts += _amounts(progress)
     if progress.left_s is not None:
         parts.append(f"{_clock(progress.left_s)} left")

@@ -64,6 +64,7 @@ def _job(raw: Mapping[str, Any], now: datetime | None) -> ImportJob:
         bytes_done=total if state is JobState.FINISHED else None,
         bytes_total=total,
         message=_text(given.get("result_message")),
+        step_done=_share(given.get("cur_step_progress_pct")),
         server_left_s=span_of(given.get("cur_step_eta")),
         elapsed_s=_elapsed_s(given, now),
         columns=tuple(raw.items()),
@@ -95,6 +96,14 @@ def _number(value: Any) -> int | None:
         return int(str(value))
     except ValueError:
         return None
+
+
+def _share(percent: Any) -> float | None:
+    try:
+        share = float(str(percent).strip().removesuffix("%")) / 100
+    except ValueError:
+        return None
+    return share if 0 <= share <= 1 else None
 
 
 def size_of(text: Any) -> int | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from test_rig.cli.door import Door
     from test_rig.targets import Session, TargetUrl
 
-__all__ = ["app"]
+__all__ = ["app", "shown"]
 
 app = typer.Typer(
     help="Bulk loads that run on a server: TiDB's import jobs, PostgreSQL's COPY, LOAD DATA on "
@@ -97,7 +97,7 @@ def watch(
             settings.duration_secs, min(settings.interval_secs, settings.duration_secs)
         )
         monitor = JobMonitor(provider_of(session), config, ids=job or ())
-        with _shown(door.console) as told:
+        with shown(door.console) as told:
             results[:] = [monitor.watch(told, must_wait=wait)]
 
     extra = {"imports.duration_secs": duration, "imports.interval_secs": interval}
@@ -156,7 +156,17 @@ def _print(result: WatchResult, *, as_json: bool) -> None:
 
 def _as_data(progress: JobProgress) -> dict[str, Any]:
     job = progress.job
-    names = ("id", "table", "source", "phase", "rows_done", "bytes_done", "bytes_total", "done")
+    names = (
+        "id",
+        "table",
+        "source",
+        "phase",
+        "rows_done",
+        "bytes_done",
+        "bytes_total",
+        "done",
+        "step_done",
+    )
     return {
         **{name: getattr(job, name) for name in names},
         "state": job.state.value,
@@ -174,7 +184,7 @@ def _json(data: object) -> str:
 
 
 @contextmanager
-def _shown(console: Console) -> Iterator[Callable[[JobProgress], None]]:
+def shown(console: Console) -> Iterator[Callable[[JobProgress], None]]:
     """Show progress on standard error: a bar for each job in a terminal, lines elsewhere."""
     from rich.progress import BarColumn, Progress, TaskID, TextColumn
 

@@ -91,13 +91,20 @@ class MultiConnectionStateMachine:
         coordinator: What handlers find as `context.coordinator`; a new one if None.
         target: Where connections lead that say nothing else; None: a private SQLite file that all
             of them share.
+        limits: When a connection's run is ended; None: `GlobalConfig.test_duration` limits it.
     """
 
     def __init__(
-        self, coordinator: ConnectionCoordinator | None = None, *, target: Place | None = None
+        self,
+        coordinator: ConnectionCoordinator | None = None,
+        *,
+        target: Place | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._coordinator = coordinator or ConnectionCoordinator()
         self._default = target
+        config = self._coordinator.shared_state.global_config
+        self._limits = limits or Limits(run_s=config.test_duration)
         self._machines: dict[str, StateMachine] = {}
 
     @property
@@ -145,8 +152,7 @@ class MultiConnectionStateMachine:
         elif handler_or_info is not None:
             handlers = (handler_or_info,)
         target = self._shared_target() if info is None else _target_of(info)
-        limits = Limits(run_s=self._coordinator.shared_state.global_config.test_duration)
-        machine = DynamicStateMachine(context=_Context(target=target), limits=limits)
+        machine = DynamicStateMachine(context=_Context(target=target), limits=self._limits)
         for handler in handlers:
             _register(machine, handler)
         url = target.url
@@ -191,12 +197,13 @@ class MultiConnectionStateMachine:
         shared.update_status(name, ConnectionState.DISCONNECTED)
         cast("_Context", context).tell(self._coordinator, name)
         self._coordinator.enter_as(Party(name=name, context=context))
-        running: asyncio.Future[RunResult] = asyncio.ensure_future(machine.run())
+        running: asyncio.Task[RunResult] = asyncio.ensure_future(machine.run())
         try:
             result = await asyncio.shield(running)
         except asyncio.CancelledError:
             self._coordinator.end("the run was interrupted")
-            running.cancel()
+            if not running.cancelling():  # as it is where the loop ends as a whole
+                running.cancel()
             await asyncio.wait([running])
             raise
         if result.error is None:
@@ -225,9 +232,16 @@ def _register(machine: StateMachine, handler: Handler) -> None:
 
 
 async def run_machines(runs: Mapping[str, Coroutine[Any, Any, T]]) -> dict[str, T]:
-    """Await runs at the same time and return what each gives, by its name."""
-    results = await asyncio.gather(*runs.values())
-    return dict(zip(runs, results, strict=True))
+    """Await runs at the same time and return what each gives, by its name.
+
+    All are awaited to their end, also when one raises, or when this is cancelled.
+    """
+    # Without `return_exceptions` the first that raises, or is cancelled, would be the end of it.
+    results = await asyncio.gather(*runs.values(), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return dict(zip(runs, cast("list[T]", results), strict=True))
 
 
 def wait_or_pend(run: Coroutine[Any, Any, T], name: str) -> T | Pending[T]:

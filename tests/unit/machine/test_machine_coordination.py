@@ -16,6 +16,7 @@ from test_rig.machine import (
     ConnectionState,
     CoordinatedResult,
     GlobalConfig,
+    Limits,
     MultiConnectionStateMachine,
     SharedState,
     StateContext,
@@ -263,7 +264,7 @@ def test_cancelling_ends_all_of_them() -> None:
             exits.append("exit")
 
     async def cancelled() -> None:
-        machine = MultiConnectionStateMachine(target="memory://")
+        machine = MultiConnectionStateMachine(target="memory://", limits=Limits(grace_s=60))
         machine.add_connection("a", Waits)
         machine.add_connection("b", Waits)
         task = asyncio.ensure_future(machine.run_with_coordination())
