@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from test_rig.errors import TargetError
 from test_rig.isolation import Anomaly, Level, forbids, strongest_levels
@@ -27,7 +27,9 @@ from test_rig.verdict import (
     TargetInfo,
     TargetVerdict,
     Verdict,
+    WorkloadVerdict,
 )
+from test_rig.workload import INTERRUPTED, Entry, Plan, Workload, run_workload
 
 __all__ = [
     "AuditEvent",
@@ -38,10 +40,26 @@ __all__ = [
     "PathTaken",
     "PlaceMade",
     "TargetStarted",
+    "WorkloadSeen",
+    "WorkloadStarted",
     "audit_target",
     "judge_level",
     "overall",
+    "with_workload",
 ]
+
+
+#: Anomalies that nobody can show who reads and writes by key alone.
+_BY_PREDICATE = frozenset(
+    {
+        Anomaly.PMP,
+        Anomaly.PMP_WRITE,
+        Anomaly.G_SINGLE_DEPENDENT,
+        Anomaly.G_SINGLE_WRITE_1,
+        Anomaly.G_SINGLE_WRITE_2,
+        Anomaly.G2,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +114,35 @@ class LevelDone:
     so_far: TargetVerdict
 
 
-AuditEvent = PathTaken | TargetStarted | PlaceMade | LevelStarted | CellDone | LevelDone
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadStarted:
+    """A level's scenarios are over and its random transactions begin."""
+
+    target: TargetInfo
+    level: str
+    workload: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadSeen:
+    """What a workload's clients did since the last event of this kind."""
+
+    target: TargetInfo
+    level: str
+    workload: str
+    entries: Sequence[Entry]
+
+
+AuditEvent = (
+    PathTaken
+    | TargetStarted
+    | PlaceMade
+    | LevelStarted
+    | CellDone
+    | WorkloadStarted
+    | WorkloadSeen
+    | LevelDone
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +153,9 @@ class AuditOptions:
     levels: tuple[str, ...] = ()
     #: Seconds in which a step must end or be seen to wait; past them its verdict is unknown.
     step_timeout_s: float = 5.0
+    #: What is run at each level after the scenarios, and how much of it; nothing if None.
+    workload: Workload | None = None
+    plan: Plan = field(default_factory=Plan)
 
 
 def audit_target(
@@ -157,6 +206,7 @@ def audit_target(
                 row = _audit_level(
                     scratch, level, scenarios, options=options, info=info, on_event=on_event
                 )
+                row = _run_workload(target, level, row, options=options, on_event=on_event)
                 rows.append(row)
                 _measure(emit, info, row)
                 on_event(LevelDone(target=info, row=row, so_far=so_far()))
@@ -204,6 +254,65 @@ def _audit_level(
         known=expected(info.product, level),
         duration_s=time.perf_counter() - started,
     )
+
+
+def _run_workload(
+    target: Target,
+    level: LevelSpec,
+    row: LevelRow,
+    *,
+    options: AuditOptions,
+    on_event: Callable[[AuditEvent], None],
+) -> LevelRow:
+    workload, info = options.workload, target.info
+    if workload is None:
+        return row
+    on_event(WorkloadStarted(target=info, level=level.name, workload=workload.name))
+
+    def pass_on(entries: Sequence[Entry]) -> None:
+        on_event(
+            WorkloadSeen(target=info, level=level.name, workload=workload.name, entries=entries)
+        )
+
+    try:
+        with target.scratch() as scratch:
+            shown = run_workload(workload, scratch, level, options.plan, on_entries=pass_on)
+    except TargetError as error:
+        told = f"{row.comparison}; {workload.name} could not be run: {error.what}"
+        return replace(row, comparison=told)
+    if shown.ended_early == INTERRUPTED:
+        raise KeyboardInterrupt
+    return with_workload(row, shown)
+
+
+def with_workload(row: LevelRow, shown: WorkloadVerdict) -> LevelRow:
+    """Return a level's row with what random transactions showed, and say where both differ.
+
+    What either of them shows is proof; that a workload shows nothing is only evidence, and takes
+    nothing back.
+    """
+    name, comparison = shown.workload, row.comparison
+    broken = [found.anomaly for found in shown.findings if found.is_forbidden]
+    names = ", ".join(dict.fromkeys(broken))
+    if broken and row.verdict is not Verdict.INVALID:
+        comparison += f"; {name} disagrees: it shows {names}, which {row.claim.info.title} forbids"
+    elif row.verdict is Verdict.INVALID and not broken:
+        comparison += f"; {name} {_why_silent(row, shown)}"
+    elif shown.verdict is Verdict.UNKNOWN:
+        comparison += f"; {name}: {shown.comparison}"
+    return replace(
+        row,
+        verdict=Verdict.INVALID if broken else row.verdict,
+        comparison=comparison,
+        workload=shown,
+        duration_s=row.duration_s + shown.duration_s,
+    )
+
+
+def _why_silent(row: LevelRow, shown: WorkloadVerdict) -> str:
+    if all(finding.anomaly in _BY_PREDICATE for finding in row.findings):
+        return "cannot show it: it reads by key alone"
+    return f"disagrees: it shows none of it in {shown.ok} transactions"
 
 
 def _read_back(scratch: Scratch, level: LevelSpec) -> str | None:

@@ -216,6 +216,8 @@ class LevelRow:
     comparison: str
     findings: tuple[Finding, ...] = ()
     duration_s: float = 0.0
+    #: What random transactions showed after the scenarios, where they were run.
+    workload: WorkloadVerdict | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

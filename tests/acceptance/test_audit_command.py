@@ -256,3 +256,16 @@ def test_a_level_that_is_named_twice_is_audited_once(rig: Run) -> None:
     assert refused.returncode == 2
     assert "wal-deferred" in refused.stderr
     assert "snapshot" in refused.stderr
+
+
+def test_random_transactions_stand_beside_the_scenarios(rig: Run, mariadb_url: str) -> None:
+    """Both verdicts are in one table, the history of both in the run; 0 switches one off."""
+    result = rig("audit", mariadb_url, "--level", "serializable", "--workload-time", "1")
+    assert result.returncode == 0, result.stdout
+    assert "workload shows" in result.stdout
+    assert "nothing in" in result.stdout
+    told = json.loads(rig("report", "last", "--json").stdout)["audit"]["targets"][0]["levels"][0]
+    assert told["workload"]["workload"] == "list-append"
+    assert told["workload"]["ok"] > 0
+    without = rig("audit", mariadb_url, "--level", "serializable", "--workload-time", "0")
+    assert "workload shows" not in without.stdout

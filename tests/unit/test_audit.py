@@ -5,11 +5,18 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from test_rig.audit import judge_level, overall
+from test_rig.audit import judge_level, overall, with_workload
 from test_rig.isolation import Anomaly, Level
 from test_rig.scenario import Expectation
 from test_rig.targets import LevelSpec
-from test_rig.verdict import Cell, Occurrence, Verdict
+from test_rig.verdict import (
+    Cell,
+    Occurrence,
+    TargetInfo,
+    Verdict,
+    WorkloadFinding,
+    WorkloadVerdict,
+)
 
 
 def spec(claim: Level) -> LevelSpec:
@@ -106,3 +113,71 @@ def test_one_broken_level_breaks_the_whole_and_one_doubt_leaves_it_open() -> Non
     assert overall([valid, unknown]) is unknown
     assert overall([valid, valid]) is valid
     assert overall([]) is unknown
+
+
+def shown(claim: Level, *forbidden: str, verdict: Verdict = Verdict.VALID) -> WorkloadVerdict:
+    """What list-append showed at a level: the anomalies named, which the claim forbids."""
+    return WorkloadVerdict(
+        workload="list-append",
+        target=TargetInfo(url="x://", product="X", version="1"),
+        level="X",
+        claim=claim,
+        claim_source="a manual",
+        read_back=(),
+        verdict=Verdict.INVALID if forbidden else verdict,
+        comparison="not judged: nothing was committed",
+        findings=tuple(
+            WorkloadFinding(anomaly=name, means="", count=1, is_forbidden=True, witnesses=("w",))
+            for name in forbidden
+        ),
+        coverage=(),
+        ok=9,
+        fail=0,
+        info=0,
+        errors=(),
+        moments=(),
+        clients=1,
+        seed=1,
+        duration_s=1.0,
+    )
+
+
+def test_a_workload_breaks_a_claim_that_the_scenarios_left_standing() -> None:
+    """Proof counts whoever has it, and that the other has none is told."""
+    row = judge_level(spec(Level.SERIALIZABLE), cells(), None)
+    both = with_workload(row, shown(Level.SERIALIZABLE, "G2-item"))
+    assert both.verdict is Verdict.INVALID
+    assert both.comparison.endswith(
+        "list-append disagrees: it shows G2-item, which serializable forbids"
+    )
+
+
+def test_a_workload_that_shows_nothing_takes_nothing_back() -> None:
+    """What a scenario showed has happened; that chance did not meet it is told."""
+    row = judge_level(spec(Level.REPEATABLE_READ), cells(P4=Occurrence.OCCURS), None)
+    both = with_workload(row, shown(Level.REPEATABLE_READ))
+    assert both.verdict is Verdict.INVALID
+    assert both.comparison.endswith("list-append disagrees: it shows none of it in 9 transactions")
+
+
+def test_a_workload_is_not_said_to_disagree_about_what_it_cannot_show() -> None:
+    """Without predicates there are no phantoms to be seen."""
+    row = judge_level(spec(Level.SNAPSHOT), cells(PMP_WRITE=Occurrence.OCCURS), None)
+    both = with_workload(row, shown(Level.SNAPSHOT))
+    assert both.comparison.endswith("list-append cannot show it: it reads by key alone")
+
+
+def test_verdicts_that_agree_need_no_words() -> None:
+    """The comparison stays as it is, broken or not."""
+    good = judge_level(spec(Level.SNAPSHOT), cells(), None)
+    assert with_workload(good, shown(Level.SNAPSHOT)).comparison == good.comparison
+    bad = judge_level(spec(Level.SNAPSHOT), cells(P4=Occurrence.OCCURS), None)
+    assert with_workload(bad, shown(Level.SNAPSHOT, "lost update")).comparison == bad.comparison
+
+
+def test_a_workload_without_a_verdict_leaves_the_scenarios_theirs() -> None:
+    """Its reason is told."""
+    row = judge_level(spec(Level.SNAPSHOT), cells(), None)
+    both = with_workload(row, shown(Level.SNAPSHOT, verdict=Verdict.UNKNOWN))
+    assert both.verdict is row.verdict
+    assert both.comparison.endswith("list-append: not judged: nothing was committed")

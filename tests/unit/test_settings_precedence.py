@@ -47,6 +47,7 @@ VALUES: dict[tuple[str, str], st.SearchStrategy[Any]] = {
     ("runs", "folder"): WORDS,
     ("audit", "levels"): st.lists(WORDS, max_size=3, min_size=1),
     ("audit", "step_timeout_secs"): LIMITS,
+    ("audit", "workload_time_secs"): LIMITS,
     ("imports", "duration_secs"): LIMITS,
     ("imports", "interval_secs"): LIMITS,
     ("actions", "folder"): WORDS,

@@ -32,6 +32,14 @@ Levels = Annotated[
     list[str] | None,
     typer.Option("--level", help="Audit this level only; may be repeated.", show_default=False),
 ]
+WorkloadTime = Annotated[
+    float | None,
+    typer.Option(
+        "--workload-time",
+        help="Seconds of random transactions at each level after the scenarios; 0 for none.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Junit = Annotated[
     Path | None,
@@ -48,6 +56,7 @@ def audit(
     common: CommonOptions,
     urls: Urls = None,
     level: Levels = None,
+    workload_time: WorkloadTime = None,
     as_json: AsJson = False,
     junit: Junit = None,
     html: Html = None,
@@ -66,6 +75,8 @@ def audit(
 
     check_folders(junit, html)
     extra = {"audit.levels": OptionValue(level, "--level")} if level else {}
+    if workload_time is not None:
+        extra["audit.workload_time_secs"] = OptionValue(workload_time, "--workload-time")
     with Door(common, urls or (), extra=extra) as door:
         with AuditProgress(door.console) as progress:
 

@@ -16,6 +16,7 @@ from test_rig.audit import (
     LevelStarted,
     PathTaken,
     TargetStarted,
+    WorkloadStarted,
 )
 from test_rig.verdict import Occurrence, Verdict
 
@@ -83,6 +84,8 @@ class AuditProgress:
         elif isinstance(event, CellDone):
             self._occurring += event.cell.occurrence is Occurrence.OCCURS
             self._update(advance=1, now=event.cell.anomaly.value)
+        elif isinstance(event, WorkloadStarted):
+            self._update(now=event.workload)
         elif isinstance(event, LevelDone):
             word, style = _WORDS[event.row.verdict]
             line = Text(f"  {event.row.name:<34} {event.row.duration_s:5.1f} s  ")

@@ -27,7 +27,7 @@ from test_rig.report.words import (
     target_sentence,
     witness_title,
 )
-from test_rig.report.workloads import WorkloadView, views
+from test_rig.report.workloads import WorkloadView, view_of, views, workload_words
 from test_rig.runs import encode_json
 from test_rig.verdict import LevelRow, StepRecord, StepStatus, TargetVerdict
 
@@ -107,6 +107,9 @@ class LevelView:
     verdict_words: str
     took: str
     cells: tuple[CellView, ...]
+    workload: WorkloadView | None
+    #: What it showed, in a few words.
+    workload_words: str
 
     def of_kind(self, *kinds: str) -> list[CellView]:
         """Return the cells of these kinds."""
@@ -205,6 +208,8 @@ def _level(target: TargetVerdict, row: LevelRow, anchor: str) -> LevelView:
         verdict_words=VERDICT_WORDS[row.verdict],
         took=duration(row.duration_s),
         cells=tuple(_cell(cell, anchor, row, target) for cell in judged_cells(row)),
+        workload=None if row.workload is None else view_of(row.workload, f"{anchor}-workload"),
+        workload_words=workload_words(row.workload),
     )
 
 

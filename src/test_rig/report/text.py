@@ -26,7 +26,7 @@ from test_rig.report.words import (
     observed_words,
     product_name,
 )
-from test_rig.report.workloads import workload_lines
+from test_rig.report.workloads import workload_lines, workload_words
 from test_rig.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -145,10 +145,16 @@ def _comparison(report: Report, width: int) -> RenderableType:
     # A level's longest word, "serializable", must not break.
     title = max(12, min(18, (width - level - 6) // 4))
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    has_workload = any(row.workload for row in rows)
+    beside = 18 if has_workload else 0
+    if has_workload:
+        level = min(level, width // 5)
     table.add_column("level", overflow="fold", width=level)
     table.add_column("claims", overflow="fold", width=title)
-    table.add_column("shows", overflow="fold", width=title)
-    table.add_column("so the claim", overflow="fold", width=width - level - 2 * title - 6)
+    table.add_column("scenarios show", overflow="fold", width=title)
+    if has_workload:
+        table.add_column("workload shows", overflow="fold", width=beside - 2)
+    table.add_column("so the claim", overflow="fold", width=width - level - 2 * title - beside - 6)
     for target in report.audit.targets:
         if len(report.audit.targets) > 1 and target.levels:
             table.add_row(Text(product_name(target), style="bold"))
@@ -157,6 +163,7 @@ def _comparison(report: Report, width: int) -> RenderableType:
                 Text(shown(row.name)),
                 Text(row.claim.info.title),
                 Text(observed_words(row.observed)),
+                *([Text(workload_words(row.workload))] if has_workload else []),
                 Text(shown(row.comparison), style=_VERDICT_STYLES[row.verdict]),
             )
     return table

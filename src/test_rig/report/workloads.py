@@ -10,7 +10,15 @@ from test_rig.report.plot import Plot, plot
 from test_rig.report.shown import shown
 from test_rig.verdict import Verdict, WorkloadFinding, WorkloadVerdict
 
-__all__ = ["WorkloadView", "product_of", "views", "workload_headline", "workload_lines"]
+__all__ = [
+    "WorkloadView",
+    "product_of",
+    "view_of",
+    "views",
+    "workload_headline",
+    "workload_lines",
+    "workload_words",
+]
 
 _WORDS = {
     Verdict.VALID: "not contradicted",
@@ -69,6 +77,16 @@ def workload_headline(workloads: Sequence[WorkloadVerdict]) -> str:
     )
 
 
+def workload_words(workload: WorkloadVerdict | None) -> str:
+    """Return what a workload showed, in a few words for a table's cell."""
+    if workload is None:
+        return "-"
+    if workload.verdict is Verdict.UNKNOWN:
+        return "not judged"
+    names = ", ".join(dict.fromkeys(found.anomaly for found in workload.findings))
+    return names or f"nothing in {workload.ok:,} transactions"
+
+
 def counted(workload: WorkloadVerdict) -> str:
     """Return what ended how, and how fast, in a line."""
     rate = workload.ok / workload.duration_s if workload.duration_s else 0.0
@@ -100,13 +118,14 @@ def workload_lines(report: Report) -> Iterator[tuple[str, Verdict | None]]:
 
 def views(report: Report) -> tuple[WorkloadView, ...]:
     """Return the workloads of a report for the page."""
-    return tuple(_view(each, number) for number, each in enumerate(report.workloads, 1))
+    return tuple(view_of(each, f"w{number}") for number, each in enumerate(report.workloads, 1))
 
 
-def _view(each: WorkloadVerdict, number: int) -> WorkloadView:
+def view_of(each: WorkloadVerdict, anchor: str) -> WorkloadView:
+    """Return a workload for the page."""
     moments = each.moments
     return WorkloadView(
-        id=f"w{number}",
+        id=anchor,
         title=f"{each.workload} at {each.level} of {product_of(each)}",
         verdict=each.verdict.value,
         verdict_words=_WORDS[each.verdict],

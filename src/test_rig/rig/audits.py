@@ -16,6 +16,8 @@ from test_rig.audit import (
     PathTaken,
     PlaceMade,
     TargetStarted,
+    WorkloadSeen,
+    WorkloadStarted,
     audit_target,
     overall,
 )
@@ -34,14 +36,19 @@ from test_rig.report import Report
 from test_rig.rig.listeners import listening
 from test_rig.rig.pages import write_page
 from test_rig.rig.places import EMBEDDED_URLS, target_of
+from test_rig.rig.workloads import plan_of
 from test_rig.runs import RunFolder, RunStatus, RunWriter
 from test_rig.scenario import BUILT_IN
 from test_rig.settings import AppConfig
 from test_rig.targets import SqlListener, Target, TargetUrl
 from test_rig.telemetry import Alert, Emit, Severity
 from test_rig.verdict import AuditVerdict, TargetInfo, TargetVerdict, Verdict
+from test_rig.workload import find_workload, operation
 
 __all__ = ["AuditRun", "audit"]
+
+#: What every level is tried with after the scenarios.
+_WORKLOAD = "list-append"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +107,21 @@ def audit(
             )
         )
         emit = stack.enter_context(listening(config, writer.emit))
-        options = AuditOptions(step_timeout_s=config.audit.step_timeout_secs)
+        options = _options(config)
         verdict = _audit_all(plans, options, writer, on_event, emit=emit)
         writer.finish(verdict.verdict, status=RunStatus.FINISHED)
     run = _render(writer.path, verdict)
     only = plans[0].error if len(plans) == 1 else None
     return run if only is None else replace(run, error=only)
+
+
+def _options(config: AppConfig) -> AuditOptions:
+    time_s = config.audit.workload_time_secs
+    return AuditOptions(
+        step_timeout_s=config.audit.step_timeout_secs,
+        workload=find_workload(_WORKLOAD) if time_s else None,
+        plan=replace(plan_of(config), time_s=time_s),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +210,9 @@ def _audit_all(
                 scenario=event.cell.transcript.scenario,
             )
             writer.record_transcript(origin, event.cell.transcript)
+        elif isinstance(event, WorkloadSeen):
+            origin = Origin(target=event.target.url, level=event.level, scenario=event.workload)
+            writer.record_ops(origin, map(operation, event.entries))
         elif isinstance(event, LevelDone):
             so_far = (*done, event.so_far)
             writer.write_results(AuditVerdict(targets=so_far, verdict=Verdict.UNKNOWN))
@@ -253,6 +272,8 @@ def _log(writer: RunWriter, event: AuditEvent) -> None:
             writer.log("private namespace made", target=where, name=event.name)
         case LevelStarted():
             writer.log("level", target=where, name=event.level)
+        case WorkloadStarted():
+            writer.log("workload", target=where, at=event.level, name=event.workload)
         case CellDone():
             cell = event.cell
             writer.log(

@@ -33,7 +33,7 @@ from test_rig.workload import (
     run_workload,
 )
 
-__all__ = ["WorkloadRun", "run_workloads"]
+__all__ = ["WorkloadRun", "plan_of", "run_workloads"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def run_workloads(
         UnknownName: A target has no such level.
         RunFolderError: The run folder cannot be written.
     """
-    plan = _workload_plan(config)
+    plan = plan_of(config)
     with ExitStack() as stack:
         targets = [
             stack.enter_context(target_of(config, url, listener=listener))
@@ -125,7 +125,8 @@ def run_workloads(
     return WorkloadRun(folder=writer.path, verdict=report.verdict, report=report, html=html)
 
 
-def _workload_plan(config: AppConfig) -> Plan:
+def plan_of(config: AppConfig) -> Plan:
+    """Return how much of a workload the settings want; a seed is drawn where they have none."""
     chosen = config.workload
     seed = config.test.seed
     return Plan(

@@ -190,6 +190,13 @@ class AuditSettings(Table):
         description="How long a scenario's step may neither end nor be seen blocked, in seconds, "
         "before its verdict is unknown.",
     )
+    workload_time_secs: Annotated[
+        float, BeforeValidator(_no_bool), Field(ge=0, le=86_400, allow_inf_nan=False)
+    ] = Field(
+        default=2.0,
+        description="How long random transactions (list-append) are run at each level after the "
+        "scenarios, in seconds; 0 for none.",
+    )
 
 
 class WorkflowSettings(Table):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from test_rig.errors import UnknownName
 from test_rig.workload.bank import Bank
+from test_rig.workload.list_append import ListAppend
 from test_rig.workload.long_fork import LongFork
 from test_rig.workload.monotonic import Monotonic
 from test_rig.workload.sets import Sets
@@ -16,6 +17,7 @@ from test_rig.workload.write_skew import PredicateSkew, WriteSkew
 __all__ = ["BUILT_IN", "find_workload"]
 
 _ALL: tuple[Workload, ...] = (
+    ListAppend(),
     Bank(),
     LongFork(),
     Sets(),

@@ -16,7 +16,9 @@ from test_rig.workload.workload import Flaw, Shown
 
 __all__ = [
     "ABORTED_READ",
+    "CYCLES",
     "FRACTURED_READ",
+    "INCOMPATIBLE",
     "INTERMEDIATE_READ",
     "LONG_FORK",
     "LOST_ELEMENT",
@@ -64,6 +66,21 @@ LONG_FORK = Flaw(
     "saw two writes in opposite orders",
     _forbidding(Anomaly.G2_ITEM) | {Level.SNAPSHOT},
 )
+#: By the names that `test_rig.workload.cycles` gives.
+CYCLES = {
+    "G0": Flaw("G0", "a cycle of writes", _EVERY),
+    "G1c": Flaw("G1c", "a cycle of writes and reads", _forbidding(Anomaly.G1C)),
+    "G-single": Flaw("G-single", "a cycle with one anti-dependency", _SINGLE),
+    "G-nonadjacent": Flaw(
+        "G-nonadjacent",
+        "a cycle with anti-dependencies that do not follow each other",
+        _forbidding(Anomaly.G2_ITEM) | {Level.SNAPSHOT},
+    ),
+    "G2-item": Flaw(
+        "G2-item", "a cycle with several anti-dependencies", _forbidding(Anomaly.G2_ITEM)
+    ),
+}
+INCOMPATIBLE = Flaw("incompatible order", "two reads that no order of the appends explains", _EVERY)
 OWN_WRITE = Flaw("internal", "did not read its own write", _EVERY)
 LOST_ELEMENT = Flaw("lost element", "a committed element is not there", _EVERY)
 #: Of these two no isolation level speaks: they are about real time, and about one session.

@@ -1,7 +1,7 @@
-"""List-append and read-write register: transactions of random reads and writes of random keys.
+"""List-append: transactions of random appends to lists, and reads of them.
 
-What such a history shows is for the checker to say: it infers the order of the versions of a key
-(from the lists that were read, where writes append) and looks for cycles of every kind.
+A list that was read tells the order of all appends to it, so that nearly every dependency between
+transactions is known, and every kind of cycle can be found.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from test_rig.workload.keys import RotatingKeys
+from test_rig.workload.list_judge import ListJudge
 from test_rig.workload.speech import Speech
 from test_rig.workload.workload import Plan, Request
 
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["ListAppend", "Register"]
+__all__ = ["ListAppend"]
 
 #: Keys are spread over so many tables.
 _TABLES = 2
 
 
 class _Generator:
-    def __init__(self, plan: Plan, random: Random, write: str) -> None:
-        self._random, self._write, self._most = random, write, plan.ops
+    def __init__(self, plan: Plan, random: Random) -> None:
+        self._random, self._most = random, plan.ops
         self._keys = RotatingKeys(
             random,
             count=plan.keys,
@@ -43,64 +44,40 @@ class _Generator:
         key = self._keys.choose()
         if self._random.random() < 0.5:
             return ("r", key, None)
-        return (self._write, key, self._keys.value(key))
+        return ("append", key, self._keys.value(key))
 
     def final(self) -> Sequence[Request]:
         return [Request("txn", (("r", key, None),)) for key in self._keys.in_use]
 
 
-class _Random:
-    """What both have in common."""
+class ListAppend:
+    """Appends to lists, which tell the order of all versions that were read."""
 
-    _write: str
-    _prefix: str
-    _type: str
+    name = "list-append"
+    about = "random appends to and reads of lists: dirty reads, lost updates, cycles of every kind"
 
     def setup(self, plan: Plan) -> Sequence[tuple[str, tuple[Any, ...]]]:
         del plan  # rows are made as they are written
         return [
-            (f"CREATE TABLE {self._prefix}{n} (k INTEGER PRIMARY KEY, v {self._type})", ())
-            for n in range(_TABLES)
+            (f"CREATE TABLE lists{number} (k INTEGER PRIMARY KEY, v TEXT)", ())
+            for number in range(_TABLES)
         ]
 
     def generator(self, plan: Plan, random: Random) -> _Generator:
-        return _Generator(plan, random, self._write)
+        return _Generator(plan, random)
+
+    def judge(self, plan: Plan) -> ListJudge:
+        del plan
+        return ListJudge()
 
     def perform(self, speech: Speech, request: Request) -> Any:
-        return tuple(self._perform_one(speech, *op) for op in request.value)
+        return tuple(_perform_one(speech, *op) for op in request.value)
 
-    def _perform_one(self, speech: Speech, f: str, key: int, value: Any) -> tuple[str, int, Any]:
-        table = f"{self._prefix}{key % _TABLES}"
-        if f == "r":
-            found = speech.one(f"SELECT v FROM {table} WHERE k = ?", key)  # noqa: S608 - ours
-            return (f, key, self._read(found))
-        speech.set(table, key, self._written(value), appends=f == "append")
+
+def _perform_one(speech: Speech, f: str, key: int, value: int | None) -> tuple[str, int, Any]:
+    table = f"lists{key % _TABLES}"
+    if f == "append":
+        speech.set(table, key, str(value), appends=True)
         return (f, key, value)
-
-    def _read(self, found: Any) -> Any:
-        return found
-
-    def _written(self, value: int) -> Any:
-        return value
-
-
-class ListAppend(_Random):
-    """Appends to lists, which tell the order of all versions that were read."""
-
-    name = "list-append"
-    about = "random appends to and reads of lists; the checker looks for every kind of cycle"
-    _write, _prefix, _type = "append", "lists", "TEXT"
-
-    def _read(self, found: Any) -> tuple[int, ...]:
-        return tuple(map(int, found.split(","))) if found else ()
-
-    def _written(self, value: int) -> str:
-        return str(value)
-
-
-class Register(_Random):
-    """Writes and reads of registers."""
-
-    name = "rw-register"
-    about = "random writes and reads of registers with values that never repeat"
-    _write, _prefix, _type = "w", "registers", "INTEGER"
+    found = speech.one(f"SELECT v FROM {table} WHERE k = ?", key)  # noqa: S608 - our names
+    return (f, key, tuple(map(int, found.split(","))) if found else ())
