@@ -83,7 +83,7 @@ class Pipe:
         self._guard = threading.Lock()
         self._inbox: deque[_Delivered] = deque()
         self._inbox_count = 0
-        self._is_asleep = False
+        self._is_asleep = self._is_saturated = False
         self._in_flight: set[asyncio.Task[None]] = set()
         self._in_flight_count = 0
         #: The batches whose answers are not in.
@@ -128,9 +128,16 @@ class Pipe:
                 if ticket is not None:
                     ticket.refuse()
                 return
+            if ticket is not None and not self._options.spool:
+                # Nothing has to be written: what is in the inbox is taken.
+                ticket.take()
+                ticket = None
             self._inbox.append(_Delivered(parcels, patient, ticket))
             self._inbox_count += len(parcels)
-            self._wake_up()
+            # While every batch is on its way nothing can be done but make room: a driver that
+            # hangs shall not even cost its thread's time.
+            if not self._is_saturated or self._inbox_count >= self._options.queue_size:
+                self._wake_up()
 
     def room(self) -> int:
         """Return how many more measurements fit before the policy has to decide."""
@@ -307,7 +314,10 @@ class Pipe:
 
     async def _sleep(self, seconds: float) -> None:
         with self._guard:
-            if self._inbox and self._state == "running":
+            is_full = len(self._in_flight) >= self.plan.kind.in_flight
+            self._is_saturated = is_full and not self._options.spool
+            may_wait = self._is_saturated and self._inbox_count < self._options.queue_size
+            if self._inbox and self._state == "running" and not may_wait:
                 return
             self._is_asleep = True
             self._wake.clear()
