@@ -371,3 +371,14 @@ def _killed_after(folder: Path, turn: int, *, at: float) -> int:
     process.stdin.close()
     process.stdout.close()
     return accepted
+
+
+def test_a_workload_hands_its_measurements_to_the_actions(tmp_path: Path, rig: Run) -> None:
+    """With the wall clock's time."""
+    begun = time.time()
+    done = rig("workload", "run", "bank", "--url", "duckdb://", "--time", "0.5", timeout=110)
+    assert done.returncode in (0, 1), done.stderr
+    names = {each["name"] for each in lines(tmp_path / "out.jsonl")}
+    assert "workload.throughput" in names
+    times = [each["timestamp"] for each in lines(tmp_path / "out.jsonl")]
+    assert all(begun - 60 < each < time.time() + 60 for each in times)

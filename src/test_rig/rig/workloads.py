@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from test_rig.clock import SYSTEM_CLOCK
 from test_rig.history import Origin
 from test_rig.report import Report
+from test_rig.rig.listeners import listening
 from test_rig.rig.pages import write_page
 from test_rig.rig.places import EMBEDDED_URLS, target_of
 from test_rig.runs import RunFolder, RunStatus, RunWriter
 from test_rig.settings import AppConfig
 from test_rig.targets import LevelSpec, SqlListener, Target, TargetUrl
-from test_rig.telemetry import Measurement
+from test_rig.telemetry import Emit, Measurement
 from test_rig.verdict import (
     AuditVerdict,
     TargetInfo,
@@ -93,6 +95,7 @@ def run_workloads(
                 targets=[target.url.safe() for target in targets],
             )
         )
+        emit = stack.enter_context(listening(config))
         done: list[WorkloadVerdict] = []
         for target, level in todo:
             on_level(target.info, level.name)
@@ -102,6 +105,7 @@ def run_workloads(
                 level,
                 plan,
                 writer=writer,
+                emit=emit,
                 stop_at_first=stop_at_first,
                 on_progress=on_progress,
             )
@@ -154,6 +158,7 @@ def _run_workload(
     plan: Plan,
     *,
     writer: RunWriter,
+    emit: Emit,
     stop_at_first: bool,
     on_progress: Callable[[Progress], None],
 ) -> WorkloadVerdict:
@@ -163,6 +168,7 @@ def _run_workload(
     def keep(entries: Sequence[Entry]) -> None:
         writer.record_ops(origin, map(operation, entries))
 
+    started_ns = SYSTEM_CLOCK.now_ns()
     with target.scratch() as scratch:
         verdict = run_workload(
             workload,
@@ -174,7 +180,10 @@ def _run_workload(
             stop_at_first=stop_at_first,
         )
     for moment in verdict.moments:
-        _emit_moment(writer, origin, moment)
+        for measured in _measured(origin, moment):
+            writer.emit(measured)
+            # In the folder times count from the workload's start, elsewhere on the clock.
+            emit(replace(measured, time_ns=started_ns + measured.time_ns))
     writer.log(
         "workload judged",
         target=origin.target,
@@ -185,7 +194,7 @@ def _run_workload(
     return verdict
 
 
-def _emit_moment(writer: RunWriter, origin: Origin, moment: WorkloadMoment) -> None:
+def _measured(origin: Origin, moment: WorkloadMoment) -> Iterator[Measurement]:
     labels = (("target", origin.target), ("level", origin.level), ("workload", origin.scenario))
     values = (
         ("workload.throughput", moment.ok / moment.length_s, "1/s"),
@@ -196,7 +205,6 @@ def _emit_moment(writer: RunWriter, origin: Origin, moment: WorkloadMoment) -> N
     for name, value, unit in values:
         if value is not None:
             at_ns = round(moment.at_s * 1e9)
-            measured = Measurement(
+            yield Measurement(
                 name=name, value=value, unit=unit, time_ns=at_ns, labels=labels, source="workload"
             )
-            writer.emit(measured)
