@@ -285,14 +285,18 @@ def test_an_edited_file_runs_again_and_a_broken_one_is_told(
     start_rig: Start, tmp_path: Path
 ) -> None:
     """With --watch, until Ctrl-C."""
-    file, good = tmp_path / "watched.py", (EARLIER / "test_display_names.py").read_text()
+    good = (EARLIER / "test_display_names.py").read_text()
+    file = tmp_path / "tests" / "test_watched.py"
+    file.parent.mkdir()
     file.write_text(good)
-    process = start_rig("run", "watched.py", "--url", "sqlite://", "--watch")
+    process = start_rig("run", "tests", "--url", "sqlite://", "--watch")
     try:
         lines = lines_of(process)
         wait_for(lines, "watching for edits")
         file.write_text("class (\n")
         wait_for(lines, "watched.py:1: not Python: invalid syntax; the results of the last good")
+        file.with_name("test_new.py").write_text(good.replace("Spellings", "New"))
+        wait_for(lines, "passed    NewHandler")
         file.write_text(good.replace('return "COMPLETED"', 'return "Error: edited"'))
         wait_for(lines, "failed    SpellingsHandler")
         process.send_signal(signal.SIGINT)

@@ -131,8 +131,11 @@ def run(
         )
         suites = dict(door.config.suites)
         given = [*(what or ()), *(python_module or ())]
-        files = chosen_files(given, suite or (), test_file or (), suites=suites)
-        result = _run_once(door, files, how)
+
+        def choose() -> list[FileTask]:
+            return chosen_files(given, suite or (), test_file or (), suites=suites)
+
+        result = _run_once(door, choose(), how)
         _show(result, junit=junit, html=html, as_json=as_json)
         if watch:
             from test_rig.cli.watching import run_again
@@ -141,7 +144,7 @@ def run(
                 latest = _run_once(door, changed, how)
                 _show(latest, junit=junit, html=html, as_json=as_json)
 
-            run_again(files, again, door.console)
+            run_again(choose, again, door.console)
     raise typer.Exit(_CODES[result.verdict.verdict.value])
 
 

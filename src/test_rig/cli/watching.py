@@ -18,32 +18,53 @@ if TYPE_CHECKING:
 
 __all__ = ["run_again"]
 
+#: A system that is slow to watch so many folders gets so long.
+_READY_S = 30.0
+
 
 def run_again(
-    tasks: Sequence[FileTask], run: Callable[[Sequence[FileTask]], None], console: Console
+    choose: Callable[[], Sequence[FileTask]],
+    run: Callable[[Sequence[FileTask]], None],
+    console: Console,
 ) -> None:
     """Wait for edits, and run the files that they concern, until Ctrl-C.
 
     A file that is not Python is told, and what it said before stands; it is run when it is good.
+
+    Args:
+        choose: Names the files that there are to run, new ones included.
+        run: Runs some of them.
+        console: Where it is told.
     """
-    folders = {task: task.folder or Source.of(task.source).folder for task in tasks}
+    folders = {task.folder or Source.of(task.source).folder for task in choose()}
     changes: queue.SimpleQueue[frozenset[Path]] = queue.SimpleQueue()
-    places = sorted({folder for folder in folders.values() if folder is not None})
-    with watch_files(places, changes.put):
+    places = sorted(folder for folder in folders if folder is not None)
+    with watch_files(places, changes.put) as watch:
+        watch.wait_ready(_READY_S)
         _say(console, "watching for edits; Ctrl-C ends it")
         while True:
-            edited = _next(changes)
+            edited = frozenset(file for file in _next(changes) if file.exists())
             broken = [problem for file in sorted(edited) if (problem := _problem(file))]
             for problem in broken:
                 _say(console, f"{problem}; the results of the last good version stand")
-            concerned = _concerned(tasks, edited)
-            if broken or not concerned:
+            if broken:
                 continue
-            _say(console, f"edited: {', '.join(sorted(file.name for file in edited))}")
             try:
-                run(concerned)
+                _run_concerned(choose(), edited, run, console)
             except RigError as error:
                 _say(console, str(error))
+
+
+def _run_concerned(
+    tasks: Sequence[FileTask],
+    edited: frozenset[Path],
+    run: Callable[[Sequence[FileTask]], None],
+    console: Console,
+) -> None:
+    concerned = _concerned(tasks, edited)
+    if concerned:
+        _say(console, f"edited: {', '.join(sorted(file.name for file in edited))}")
+        run(concerned)
 
 
 def _next(changes: queue.SimpleQueue[frozenset[Path]]) -> frozenset[Path]:
@@ -56,8 +77,6 @@ def _next(changes: queue.SimpleQueue[frozenset[Path]]) -> frozenset[Path]:
 
 
 def _problem(file: Path) -> str | None:
-    if not file.exists():
-        return None
     try:
         ast.parse(file.read_bytes(), str(file))
     except SyntaxError as error:
