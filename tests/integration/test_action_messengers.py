@@ -122,6 +122,25 @@ def test_a_wrong_token_does_not_start(own_nats: str) -> None:
     assert "hunter2hunter2" not in str(refused.value)
 
 
+def test_nats_shows_who_it_is(tmp_path: Path) -> None:
+    """By user and password; more at a time than one acknowledgement."""
+    program = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        pytest.skip("no nats-server on this machine")
+    port = free_port()
+    command = [program, "-a", "127.0.0.1", "-p", str(port), "--user", "me", "--pass", "right-one"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for_port(port)
+            config = {"servers": f"nats://127.0.0.1:{port}", "username": "me"}
+            right = delivered("nats", {**config, "password": "right-one"}, [number(1)])
+            assert right[0].fate is Fate.DELIVERED
+            with pytest.raises(Exception, match=r"(?i)authorization"):
+                delivered("nats", {**config, "password": "wrong"}, [number(1)])
+        finally:
+            process.kill()
+
+
 @pytest.mark.parametrize("qos", [0, 1, 2])
 def test_mqtt_gets_each_event(qos: int) -> None:
     """At each quality of service; kept for who comes later where wanted."""
@@ -165,6 +184,63 @@ def test_mqtt_without_a_broker_is_tried_again() -> None:
         return answer
 
     assert asyncio.run(play()).fate is Fate.RETRY
+
+
+@pytest.fixture
+def guarded_mqtt(tmp_path: Path) -> Iterator[tuple[int, Path, Path]]:
+    """A broker of the test's own with TLS and a password: its port, certificate and log."""
+    program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None or shutil.which("mosquitto_passwd") is None:
+        pytest.skip("no mosquitto on this machine")
+    tmp_path.chmod(0o755)
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
+    files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
+    subprocess.run([*command.split(), *files], check=True, capture_output=True)
+    users = tmp_path / "users"
+    subprocess.run(
+        ["mosquitto_passwd", "-b", "-c", str(users), "me", "right-one"],
+        check=True,
+        capture_output=True,
+    )
+    port, log = free_port(), tmp_path / "log"
+    settings = tmp_path / "mosquitto.conf"
+    settings.write_text(
+        f"listener {port} 127.0.0.1\ncertfile {cert}\nkeyfile {key}\nallow_anonymous false\n"
+        f"password_file {users}\nuser root\nlog_dest stderr\n"
+    )
+    with log.open("wb") as out, subprocess.Popen([program, "-c", str(settings)], stderr=out) as run:
+        try:
+            wait_for_port(port)
+            yield port, cert, log
+        finally:
+            run.kill()
+
+
+def test_mqtt_shows_who_it_is_over_tls(guarded_mqtt: tuple[int, Path, Path]) -> None:
+    """By user, password and name, to a broker whose certificate only `ca_file` trusts."""
+    port, cert, log = guarded_mqtt
+    config = {
+        "host": "127.0.0.1",
+        "port": port,
+        "username": "me",
+        "password": "right-one",
+        "client_id": "rig-7",
+        "tls": True,
+        "ca_file": str(cert),
+    }
+    assert delivered("mqtt", config, [number(1)])[0].fate is Fate.DELIVERED
+    assert "as rig-7" in log.read_text()
+
+    async def play() -> Delivery:
+        driver = create_driver("mqtt", {**config, "password": "hunter2hunter2"})
+        (answer,) = await driver.send([number(1)])
+        await driver.stop(timeout_s=5)
+        return answer
+
+    answer = asyncio.run(play())
+    assert answer.fate is Fate.RETRY
+    assert "hunter2" not in answer.reason
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -319,6 +395,7 @@ def test_otlp_says_whether_to_try_again(code: int, fate: Fate) -> None:
         ("nats", {"servers": "x", "jetsream": True}, "did you mean 'jetstream'"),
         ("mqtt", {"host": "x", "qos": 3}, "mqtt.qos"),
         ("mqtt", {"host": "x", "password": "p"}, "needs a username"),
+        ("mqtt", {"host": "x", "ca_file": "p"}, "ca_file needs tls"),
         ("apprise", {"urls": []}, "apprise.urls"),
         ("prometheus", {}, "needs listen or push_url"),
         ("prometheus", {"listen": "0.0.0.0:1"}, "loopback"),

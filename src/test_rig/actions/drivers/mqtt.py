@@ -43,6 +43,9 @@ class MqttOptions(Options):
         default=None, description="What the broker calls it; drawn if unset."
     )
     tls: bool = Field(default=False, description="Whether the connection is encrypted.")
+    ca_file: str | None = Field(
+        default=None, description="With `tls`: certificates that are trusted, not the system's."
+    )
     timeout_s: Seconds = Field(
         default=10.0, gt=0, description="How long one acknowledgement may take, in seconds."
     )
@@ -58,6 +61,8 @@ class MqttOptions(Options):
     def _fits(self) -> Self:
         if self.password is not None and self.username is None:
             raise ValueError("a password needs a username")
+        if self.ca_file is not None and not self.tls:
+            raise ValueError("ca_file needs tls = true")
         return self
 
 
@@ -80,7 +85,7 @@ class MqttDriver:
             username=options.username,
             password=password,
             identifier=options.client_id,
-            tls_params=aiomqtt.TLSParameters() if options.tls else None,
+            tls_params=(aiomqtt.TLSParameters(ca_certs=options.ca_file) if options.tls else None),
             timeout=options.timeout_s,
         )
         await client.__aenter__()
