@@ -6,6 +6,9 @@ functions). When files change, the host loads the new text beside the old one an
 generation only of what is good; of a broken file the last good version stays. Whoever works with an
 object keeps it to the end, whatever is loaded meanwhile.
 
+A `Worker` runs a script in a process that can be killed: at a time limit, and when it crashes or
+wants too much memory, an answer comes back all the same.
+
 Nothing registers itself by being imported: decorators `mark`, the host looks.
 """
 
@@ -16,13 +19,30 @@ from test_rig.plugins.making import make, missing_settings
 from test_rig.plugins.marks import has_mark, mark, marks_of
 from test_rig.plugins.source import Source
 from test_rig.plugins.watch import FileWatch, watch_files
+from test_rig.plugins.worker import Worker, WorkerResting
+from test_rig.plugins.worker_answer import (
+    Answer,
+    Call,
+    Outcome,
+    Script,
+    WorkerLimits,
+    WorkerPlan,
+)
 
 __all__ = [
+    "Answer",
+    "Call",
     "FileWatch",
     "Found",
     "Generation",
     "Host",
+    "Outcome",
+    "Script",
     "Source",
+    "Worker",
+    "WorkerLimits",
+    "WorkerPlan",
+    "WorkerResting",
     "earlier_names",
     "has_mark",
     "load",

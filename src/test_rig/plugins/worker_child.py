@@ -1,0 +1,367 @@
+"""The worker's own file: runs in any Python from 3.8 on, with nothing but the standard library.
+
+Theory of operation: `python -I worker_child.py SOCKET LIFELINE DUMP STAMP`, four inherited
+descriptors. The process forks once. The parent is the guardian: it adopts whatever the script
+leaves behind (subreaper), obeys the lifeline (`d` asks where the worker stands, `k` or the end of
+the line kills), and when the worker is gone it kills all descendants and tells the exit status. The
+child is the worker: it reads requests from the socket (four bytes of length, then JSON), runs the
+calls in turn and answers. Standard output is never the protocol.
+
+The stamp is memory that the rig reads too: which request, which call of it, since when. So the
+guilty call is known however the worker ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import json
+import mmap
+import os
+import resource
+import select
+import signal
+import struct
+import sys
+import time
+from types import ModuleType
+from typing import Any, Callable, Dict, List, Optional
+
+try:
+    from msgspec.json import decode as _decode  # three times as fast, where the venv has it
+except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not needed
+    _decode = json.loads  # type: ignore[assignment]  # takes bytes as well
+
+_SUBREAPER, _DEATH_SIGNAL = 36, 1
+_RAISE_AGAIN_S = 0.05
+_TRACEBACK_MOST = 16_000
+_SPARE_BYTES = 1 << 20
+_NS = 1_000_000_000
+#: Places in the stamp.
+_REQUEST, _CALL, _SINCE, _SECOND, _FORKS = range(5)
+
+
+class CallTimedOut(BaseException):
+    """Raised in the script when its time is over. No `Exception`: `except Exception` lets it by."""
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def main() -> None:
+    """Fork; be guardian or worker."""
+    sock, life, dump, stamp = (int(each) for each in sys.argv[1:5])
+    _prctl(_SUBREAPER, 1)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    guardian = os.getpid()
+    worker = os.fork()
+    if worker == 0:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for each in (reading, writing, life):
+            os.close(each)
+        os.setsid()
+        _prctl(_SUBREAPER, 0)
+        _prctl(_DEATH_SIGNAL, signal.SIGKILL)
+        if os.getppid() == guardian:
+            Work(sock, dump, stamp).run()
+        os._exit(0)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for each in (0, 1, 2, sock, dump, stamp):
+        os.dup2(nothing, each)
+    code = _guard(worker, life, reading)
+    _kill_descendants()
+    try:
+        os.write(life, str(code).encode())
+    except OSError:
+        pass  # nobody is there any more
+    os._exit(0)
+
+
+# -- the guardian --------------------------------------------------------------------------------
+
+
+def _guard(worker: int, life: int, reading: int) -> int:
+    """Wait for the worker's end, and return its status: an exit code, or minus a signal."""
+    while True:
+        code = _reap(worker)
+        if code is not None:
+            return code
+        ready, _, _ = select.select([life, reading], [], [])
+        if reading in ready:
+            os.read(reading, 4096)
+        if life in ready:
+            told = os.read(life, 64)
+            if b"d" in told:
+                os.kill(worker, signal.SIGUSR1)
+            if not told or b"k" in told:
+                os.kill(worker, signal.SIGKILL)
+
+
+def _reap(worker: int) -> Optional[int]:
+    found = None
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found
+        if pid == 0:
+            return found
+        if pid == worker:
+            found = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _kill_descendants() -> None:
+    """Kill what the worker started, until nothing is left: orphans become the guardian's own."""
+    until = time.monotonic() + 5.0
+    while time.monotonic() < until:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            for child in _descendants(os.getpid()):
+                try:
+                    os.kill(child, signal.SIGKILL)
+                except OSError:
+                    pass
+            time.sleep(0.001)
+
+
+def _descendants(pid: int) -> List[int]:
+    try:
+        with open("/proc/{0}/task/{0}/children".format(pid)) as file:
+            children = [int(each) for each in file.read().split()]
+    except OSError:
+        return []
+    return children + [each for child in children for each in _descendants(child)]
+
+
+# -- the worker ----------------------------------------------------------------------------------
+
+
+class Work:
+    """Runs calls until the socket ends."""
+
+    def __init__(self, sock: int, dump: int, stamp: int) -> None:
+        self._sock = sock
+        self._map = mmap.mmap(stamp, 4096)
+        self._stamp = memoryview(self._map).cast("Q")
+        self._is_calling = False
+        self._is_fork = False
+        self._most_forks = 0
+        self._most_reply = 1 << 20
+        self._module: Optional[ModuleType] = None
+        self._functions: Dict[str, Optional[Callable[..., Any]]] = {}
+        self._spare: Optional[bytearray] = bytearray(_SPARE_BYTES)
+        faulthandler.enable(dump)
+        faulthandler.register(signal.SIGUSR1, dump, all_threads=True)
+        os.register_at_fork(after_in_child=self._forked)
+
+    def run(self) -> None:
+        """Serve requests."""
+        while True:
+            head = self._read(4)
+            request = _decode(self._read(struct.unpack("!I", head)[0]))
+            signal.signal(signal.SIGALRM, self._alarm)
+            if hasattr(signal, "pthread_sigmask"):
+                signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            if "configure" in request:
+                self._configure(request["configure"])
+            self._serve(request)
+
+    def _serve(self, request: Dict[str, Any]) -> None:
+        number, limit = request["id"], request["limit"]
+        stamp, results = self._stamp, {}
+        arm, timer, now = signal.setitimer, signal.ITIMER_REAL, time.monotonic_ns
+        stamp[_CALL], stamp[_SINCE] = 0, now()
+        stamp[_REQUEST] = number
+        index, done, count = 0, 0, len(request["calls"])
+        for index, call in enumerate(request["calls"]):
+            stamp[_SINCE] = now()
+            stamp[_CALL] = index + 1
+            try:
+                function = self._find(call[0])
+                arm(timer, limit, _RAISE_AGAIN_S)
+                self._is_calling = True
+                value = function(*call[1:])
+                self._is_calling = False
+                if value is not None:
+                    results[index] = self._plain(value)
+            except BaseException as error:  # noqa: BLE001 - the door to people's code
+                self._is_calling = False
+                self._leave_if_forked()
+                if not self._tell_error(number, index, error):
+                    break
+            self._leave_if_forked()
+            done = index + 1
+        arm(timer, 0)
+        stamp[_CALL] = 0
+        self._write(
+            {
+                "id": number,
+                "done": done,
+                "count": count,
+                "results": [[key, value] for key, value in results.items()],
+            }
+        )
+
+    def _leave_if_forked(self) -> None:
+        if self._is_fork:  # a copy of the script came back to where only the worker belongs
+            os._exit(0)
+
+    def _forked(self) -> None:
+        self._is_fork = True
+
+    def _alarm(self, *_: Any) -> None:
+        if self._is_calling:
+            raise CallTimedOut("the time limit is over")
+
+    def _find(self, name: str) -> Callable[..., Any]:
+        found = self._functions.get(name)
+        if found is None:
+            if name == "?load":
+                found = self._load
+            elif name == "?has":
+                found = self._has
+            else:
+                found = self._resolve(name)
+            if found is None:
+                raise LookupError("there is no function {!r}".format(name))
+            self._functions[name] = found
+        return found
+
+    def _resolve(self, name: str) -> Optional[Callable[..., Any]]:
+        found: Any = self._module
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        return found if callable(found) else None
+
+    def _has(self, *names: str) -> List[str]:
+        return [name for name in names if self._resolve(name) is not None]
+
+    def _load(self, what: Dict[str, Any]) -> None:
+        """Run a text as a module, or import one."""
+        self._functions.clear()
+        if what.get("module"):
+            import importlib
+
+            self._module = importlib.import_module(what["module"])
+            return
+        path, text, name = what["path"], what["text"], what["name"]
+        code = compile(text, path, "exec", dont_inherit=True)
+        import linecache
+
+        lines = text.splitlines(True)
+        linecache.cache[path] = (len(text), None, lines, path)
+        module = ModuleType(name)
+        module.__file__ = path
+        self._module = sys.modules[name] = module
+        exec(code, module.__dict__)  # noqa: S102 - that is its purpose, in a process of its own
+
+    def _configure(self, options: Dict[str, Any]) -> None:
+        """Limit what the process may take, and set its paths."""
+        sys.argv = [options["name"]]
+        sys.path[:0] = options["paths"]
+        self._most_forks, self._most_reply = options["processes"], options["reply"]
+        sys.addaudithook(self._audit)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        memory = options.get("memory")
+        if memory:
+            # The heap is what leaks; of the address space stacks and libraries take a multiple.
+            resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+            resource.setrlimit(resource.RLIMIT_AS, (4 * memory, 4 * memory))
+
+    def _audit(self, event: str, _: Any) -> None:
+        """Bound new processes: so many within a second, by the script and all its copies."""
+        if event in ("os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen"):
+            stamp, second = self._stamp, time.monotonic_ns() // _NS
+            if stamp[_SECOND] != second:
+                stamp[_SECOND], stamp[_FORKS] = second, 0
+            stamp[_FORKS] += 1
+            if stamp[_FORKS] > self._most_forks:
+                raise RuntimeError(
+                    "more than {} new processes in a second".format(self._most_forks)
+                )
+
+    # -- answers -----------------------------------------------------------------------------
+
+    def _plain(self, value: Any) -> Any:
+        """Return a value as JSON can say it."""
+        if value is True or value is False or type(value) is int:
+            return value
+        try:
+            text = json.dumps(value, default=str)
+        except (TypeError, ValueError, RecursionError):
+            text = json.dumps(str(value))
+        if len(text) > self._most_reply:
+            raise ValueError(
+                "the returned value has {} bytes, more than {}".format(len(text), self._most_reply)
+            )
+        return json.loads(text, parse_constant=lambda _: None)
+
+    def _tell_error(self, number: int, index: int, error: BaseException) -> bool:
+        """Tell of an error at once; return whether the worker can go on."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        kind = "raised"
+        if isinstance(error, MemoryError):
+            kind, self._spare = "memory", None
+        elif isinstance(error, CallTimedOut):
+            kind = "timed out"
+        told = {"id": number, "call": index, "kind": kind}
+        try:
+            told["error"] = "{}: {}".format(type(error).__name__, error)[:4000]
+        except BaseException:  # noqa: BLE001 - its own __str__ is the script's too
+            told["error"] = type(error).__name__
+        try:
+            told["traceback"] = self._traceback(error)
+        except BaseException:  # noqa: BLE001 - no memory, or no end
+            told["traceback"] = ""
+        error.__traceback__ = None
+        self._write(told)
+        return kind != "memory"
+
+    def _traceback(self, error: BaseException) -> str:
+        import traceback
+
+        frames = error.__traceback__
+        mine = __file__
+        while frames is not None and frames.tb_frame.f_code.co_filename == mine:
+            frames = frames.tb_next
+        lines = traceback.format_exception(type(error), error, frames)
+        text = "".join(lines)
+        if len(text) > _TRACEBACK_MOST:
+            half = _TRACEBACK_MOST // 2
+            text = text[:half] + "\n...\n" + text[-half:]
+        return text
+
+    def _read(self, count: int) -> bytes:
+        parts = []
+        while count:
+            try:
+                part = os.read(self._sock, min(count, 1 << 20))
+            except OSError:
+                os._exit(70)
+            if not part:
+                os._exit(0)
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def _write(self, message: Dict[str, Any]) -> None:
+        body = json.dumps(message).encode()
+        left = memoryview(struct.pack("!I", len(body)) + body)
+        while left:
+            try:
+                left = left[os.write(self._sock, left) :]
+            except OSError:
+                os._exit(70)  # the script closed it
+
+
+if __name__ == "__main__":
+    main()
