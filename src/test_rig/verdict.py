@@ -37,6 +37,8 @@ __all__ = [
     "TargetVerdict",
     "Transcript",
     "Verdict",
+    "Witness",
+    "WitnessStep",
     "WorkloadFinding",
     "WorkloadMoment",
     "WorkloadVerdict",
@@ -360,6 +362,33 @@ class SuiteVerdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessStep:
+    """One step of a witness that can be replayed."""
+
+    #: Which of its transactions, from 1 on.
+    txn: int
+    #: "begin", "append", "read" or "commit".
+    do: str
+    key: int | None = None
+    #: What is appended.
+    element: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """What shows an anomaly again: transactions on lists, in an order."""
+
+    anomaly: str
+    workload: str
+    #: Where it was seen: the target's URL without its password, and the level.
+    target: str
+    level: str
+    #: What was seen, in a sentence.
+    told: str
+    steps: tuple[WitnessStep, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadFinding:
     """One kind of anomaly that a workload showed."""
 
@@ -373,6 +402,8 @@ class WorkloadFinding:
     is_forbidden: bool
     #: The first few, each in a sentence.
     witnesses: tuple[str, ...]
+    #: An order of statements that should show it again; empty where none is known.
+    steps: tuple[WitnessStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

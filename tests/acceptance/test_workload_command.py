@@ -74,3 +74,26 @@ def test_ctrl_c_ends_cleanly_with_what_there_is(start_rig: Start, tmp_path: Path
     assert "ended early: interrupted" in told, complaint
     assert "interrupted" in complaint
     assert [path.name for path in tmp_path.glob("test_rig_*")] == []
+
+
+def test_a_witness_is_replayed(rig: Run, only_run: Callable[[], Path], mariadb_url: str) -> None:
+    """What chance found once is found again by order, and is not where the level forbids it."""
+    options = ("--level", "repeatable-read", "--time", "60", "--stop-at-first", "--keys", "2")
+    rig("workload", "run", "list-append", "--url", mariadb_url, *options)
+    (witness, *_) = sorted((only_run() / "witnesses").iterdir())
+    again = rig("replay", str(witness), "-n", "3", "--json")
+    assert again.returncode == 1, again.stderr
+    told = json.loads(again.stdout)
+    assert (told["tries"], told["occurred"]) == (3, 3)
+    prevented = rig("replay", str(witness), "-n", "3", "--level", "serializable")
+    assert prevented.returncode == 0
+    assert "occurred in 0 of 3 tries" in prevented.stdout
+
+
+def test_what_is_no_witness_is_refused(rig: Run, tmp_path: Path) -> None:
+    """A file that is not there, and one that is something else."""
+    assert rig("replay", "nowhere.json").returncode == 2
+    (tmp_path / "other.json").write_text('{"steps": []}')
+    refused = rig("replay", "other.json")
+    assert refused.returncode == 2
+    assert "no witness" in refused.stderr

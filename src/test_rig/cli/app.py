@@ -11,6 +11,7 @@ from test_rig.cli.connect import connect
 from test_rig.cli.history import app as history_app
 from test_rig.cli.imports import app as imports_app
 from test_rig.cli.new import app as new_app
+from test_rig.cli.replay import replay
 from test_rig.cli.report import report
 from test_rig.cli.run import run
 from test_rig.cli.scenario import app as scenario_app
@@ -47,6 +48,7 @@ def _root(
 
 app.command()(audit)
 app.command()(connect)
+app.command()(replay)
 app.command()(report)
 app.command()(run)
 app.add_typer(actions_app, name="actions")

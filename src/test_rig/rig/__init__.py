@@ -7,6 +7,7 @@ from test_rig.rig.audits import AuditRun, audit
 from test_rig.rig.handlers import HandlerOptions, SuiteRun, run_handlers
 from test_rig.rig.listeners import actions_plan, listening
 from test_rig.rig.places import EMBEDDED_URLS, STAND_IN_URL, target_of, target_urls
+from test_rig.rig.witnesses import ReplayRun, read_witness, replay_witness
 from test_rig.rig.workloads import WorkloadRun, run_workloads
 
 __all__ = [
@@ -14,11 +15,14 @@ __all__ = [
     "STAND_IN_URL",
     "AuditRun",
     "HandlerOptions",
+    "ReplayRun",
     "SuiteRun",
     "WorkloadRun",
     "actions_plan",
     "audit",
     "listening",
+    "read_witness",
+    "replay_witness",
     "run_handlers",
     "run_workloads",
     "target_of",

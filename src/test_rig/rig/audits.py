@@ -36,6 +36,7 @@ from test_rig.report import Report
 from test_rig.rig.listeners import listening
 from test_rig.rig.pages import write_page
 from test_rig.rig.places import EMBEDDED_URLS, target_of
+from test_rig.rig.witnesses import write_witnesses
 from test_rig.rig.workloads import plan_of
 from test_rig.runs import RunFolder, RunStatus, RunWriter
 from test_rig.scenario import BUILT_IN
@@ -214,6 +215,8 @@ def _audit_all(
             origin = Origin(target=event.target.url, level=event.level, scenario=event.workload)
             writer.record_ops(origin, map(operation, event.entries))
         elif isinstance(event, LevelDone):
+            if event.row.workload is not None:
+                write_witnesses(writer, event.row.workload)
             so_far = (*done, event.so_far)
             writer.write_results(AuditVerdict(targets=so_far, verdict=Verdict.UNKNOWN))
             _alert(event, emit)

@@ -14,6 +14,7 @@ from test_rig.report import Report
 from test_rig.rig.listeners import listening
 from test_rig.rig.pages import write_page
 from test_rig.rig.places import EMBEDDED_URLS, target_of
+from test_rig.rig.witnesses import write_witnesses
 from test_rig.runs import RunFolder, RunStatus, RunWriter
 from test_rig.settings import AppConfig
 from test_rig.targets import LevelSpec, SqlListener, Target, TargetUrl
@@ -179,6 +180,7 @@ def _run_workload(
             on_progress=on_progress,
             stop_at_first=stop_at_first,
         )
+    write_witnesses(writer, verdict)
     for moment in verdict.moments:
         for measured in _measured(origin, moment):
             writer.emit(measured)

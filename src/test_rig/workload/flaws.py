@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from test_rig.isolation import Anomaly, Level
+from test_rig.verdict import WitnessStep
 from test_rig.workload.workload import Flaw, Shown
 
 __all__ = [
@@ -94,18 +95,33 @@ class Ledger:
     def __init__(self) -> None:
         self._counts: dict[Flaw, int] = {}
         self._witnesses: dict[Flaw, list[str]] = {}
+        self._steps: dict[Flaw, tuple[WitnessStep, ...]] = {}
 
-    def add(self, flaw: Flaw, witness: Callable[[], str]) -> None:
-        """Count one; the sentence is made only if it will be kept."""
+    def add(
+        self,
+        flaw: Flaw,
+        witness: Callable[[], str],
+        *,
+        steps: Callable[[], tuple[WitnessStep, ...]] = tuple,
+    ) -> None:
+        """Count one; the sentence is made only if it will be kept, the steps of the shortest."""
         self._counts[flaw] = self._counts.get(flaw, 0) + 1
         kept = self._witnesses.setdefault(flaw, [])
         if len(kept) < _KEPT:
             kept.append(witness())
+            found, known = steps(), self._steps.get(flaw, ())
+            if found and (not known or len(found) < len(known)):
+                self._steps[flaw] = found
 
     def shown(self) -> tuple[Shown, ...]:
         """Return all of it, in the order of first sight."""
         return tuple(
-            Shown(flaw=flaw, count=count, witnesses=tuple(self._witnesses[flaw]))
+            Shown(
+                flaw=flaw,
+                count=count,
+                witnesses=tuple(self._witnesses[flaw]),
+                steps=self._steps.get(flaw, ()),
+            )
             for flaw, count in self._counts.items()
         )
 

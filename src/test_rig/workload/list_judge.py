@@ -9,11 +9,13 @@ checker of whole histories (`test_rig.history`'s files) is for that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from test_rig.history import OpType
+from test_rig.verdict import WitnessStep
 from test_rig.workload.cycles import classified
-from test_rig.workload.dependencies import RW, WR, Edges, Txn, appended, edges_of, outer_reads
+from test_rig.workload.dependencies import RW, WR, Edge, Edges, Txn, appended, edges_of, outer_reads
 from test_rig.workload.flaws import (
     ABORTED_READ,
     CYCLES,
@@ -23,6 +25,7 @@ from test_rig.workload.flaws import (
     OWN_WRITE,
     Ledger,
 )
+from test_rig.workload.steps import steps_of
 from test_rig.workload.workload import Done, Flaw, Shown
 
 __all__ = ["ListJudge"]
@@ -102,12 +105,24 @@ class ListJudge:
         for txn in odd:
             self._tell(INCOMPATIBLE, [txn], f"{_who(txn)} read a list that contradicts another's")
         for name, cycle in classified(edges):
-            self._tell(CYCLES[name], [txns[place] for place in cycle], _told(txns, cycle, edges))
+            self._tell(
+                CYCLES[name],
+                [txns[place] for place in cycle],
+                _told(txns, cycle, edges),
+                steps=partial(steps_of, txns, cycle, edges),
+            )
 
-    def _tell(self, flaw: Flaw, txns: Sequence[Txn], witness: str) -> None:
+    def _tell(
+        self,
+        flaw: Flaw,
+        txns: Sequence[Txn],
+        witness: str,
+        *,
+        steps: Callable[[], tuple[WitnessStep, ...]] = tuple,
+    ) -> None:
         told = {(flaw.means, txn.number) for txn in txns}
         if not told & self._told:
-            self._ledger.add(flaw, lambda: witness)
+            self._ledger.add(flaw, lambda: witness, steps=steps)
         self._told |= told
 
     def _look_at_reads(self, txns: Sequence[Txn]) -> None:
@@ -150,7 +165,10 @@ class ListJudge:
                 other = readers.setdefault((key, last), txn)
                 if other is not txn:
                     what = f"{_who(other)} and {_who(txn)} both read key {key} up to {last}"
-                    self._tell(LOST_UPDATE, [txn], f"{what} and appended to it")
+                    # Each must have read before the other appended.
+                    both = {(0, 1): Edge(RW, key, 0), (1, 0): Edge(RW, key, 0)}
+                    steps = partial(steps_of, [other, txn], [0, 1], both)
+                    self._tell(LOST_UPDATE, [txn], f"{what} and appended to it", steps=steps)
 
 
 def _reads_before_append(txn: Txn, key: int) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from test_rig.history import OpType
 from test_rig.isolation import Level
+from test_rig.verdict import WitnessStep
 
 if TYPE_CHECKING:
     from random import Random
@@ -97,6 +98,8 @@ class Shown:
     count: int
     #: The first few, each in a sentence.
     witnesses: tuple[str, ...]
+    #: An order that should show the first witness again; empty where none is known.
+    steps: tuple[WitnessStep, ...] = ()
 
 
 class Generator(Protocol):

@@ -1,0 +1,73 @@
+"""`test-rig replay`: a witness of a workload, tried again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from test_rig.cli.options import CommonOptions, common_options
+
+__all__ = ["replay"]
+
+What = Annotated[
+    Path,
+    typer.Argument(metavar="WITNESS", help="A file of a run's folder `witnesses`."),
+]
+LevelName = Annotated[
+    str | None,
+    typer.Option("--level", help="Play at this level, not the witness's own.", show_default=False),
+]
+Times = Annotated[int, typer.Option("-n", "--times", min=1, max=10_000, help="How often.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@common_options
+def replay(
+    common: CommonOptions,
+    witness: What,
+    level: LevelName = None,
+    times: Times = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Play a witness several times and say how often its anomaly occurred again.
+
+    Without a target it is played where it was seen; a password is asked for where one is needed.
+    Exit code 1 when it occurred and the level's claim forbids it, otherwise 0.
+    """
+    import msgspec
+
+    from test_rig.cli.door import Door
+    from test_rig.rig import read_witness, replay_witness
+
+    found = read_witness(witness)
+    is_elsewhere = any((common.url, common.host, common.port, common.database))
+    with Door(common, () if is_elsewhere else (found.target,)) as door:
+
+        def tell(number: int, is_there: bool) -> None:
+            text = f"  try {number}: {'occurred' if is_there else 'did not occur'}"
+            door.console.print(text, highlight=False)
+
+        done = door.with_password(
+            lambda targets: replay_witness(
+                door.config,
+                found,
+                targets,
+                level=level,
+                times=times,
+                on_try=tell,
+                listener=door.sql_listener,
+            )
+        )
+    if as_json:
+        typer.echo(msgspec.json.encode(done).decode())
+    else:
+        typer.echo(
+            f"{found.anomaly} occurred in {done.occurred} of {done.tries} tries at {done.level} "
+            f"of {done.target.product} {done.target.version}"
+        )
+        claim = "forbids" if done.is_forbidden else "permits"
+        if done.occurred:
+            typer.echo(f"The claim, {done.claim.info.title}, {claim} it.")
+    raise typer.Exit(1 if done.is_forbidden else 0)
