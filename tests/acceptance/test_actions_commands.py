@@ -321,8 +321,7 @@ def test_a_killed_host_loses_nothing_that_it_accepted(tmp_path: Path, settings: 
         sent.append(_killed_after(tmp_path, turn, at=0.02 + 0.11 * turn))
     assert fed(tmp_path, "").returncode == 0
     wanted = {f"{turn}-{number}" for turn, count in enumerate(sent) for number in range(count)}
-    text = (tmp_path / "out.jsonl").read_bytes()
-    came = [json.loads(line) for line in text.split(b"\n") if line.endswith(b"}")]
+    came = lines(tmp_path / "out.jsonl")
     ids = [each["id"] for each in came if each["type"] == "measurement"]
     assert sum(sent) > 0
     assert wanted - set(ids) == set()

@@ -87,6 +87,27 @@ def test_a_full_file_makes_room_for_the_next(tmp_path: Path) -> None:
     assert kept == [4, 3, 2]
 
 
+@pytest.mark.parametrize(
+    ("before", "left"),
+    [
+        ('{"a":1}\n{"b":', ['{"a":1}']),
+        ('{"a":1}\n{"b":2}', ['{"a":1}', '{"b":2}']),
+        ("x" * 200_000, []),
+        ("", []),
+    ],
+)
+def test_half_a_line_that_a_kill_left_is_taken_away(
+    tmp_path: Path, before: str, left: list[str]
+) -> None:
+    """The next event gets a line of its own; a whole line without its end gets it."""
+    path = tmp_path / "out.jsonl"
+    path.write_text(before)
+    send_all("file", {"path": str(path)}, [number(1)])
+    *kept, new = path.read_text().splitlines()
+    assert kept == left
+    assert json.loads(new)["value"] == 1
+
+
 def test_events_of_one_key_keep_their_order() -> None:
     """After *again later* none of the same key is sent; other keys go on."""
     sent: list[str] = []

@@ -18,6 +18,10 @@ from test_rig.actions.options import Options, Size
 __all__ = ["DRIVER", "FileDriver", "FileOptions"]
 
 
+#: How much is read at a time to find the beginning of the last line.
+_TAIL = 1 << 16
+
+
 class FileOptions(Options):
     """Where the lines go."""
 
@@ -87,8 +91,28 @@ class FileDriver:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # Unbuffered: what was not written must not come out later, on close.
         self._file = self._path.open("ab", buffering=0)
+        self._end_torn_line(self._file)
         self._size = self._path.stat().st_size
         return self._file
+
+    def _end_torn_line(self, file: BinaryIO) -> None:
+        """Take away half a line that a kill left: its event comes again, and needs a line."""
+        with self._path.open("rb") as reader:
+            size = reader.seek(0, os.SEEK_END)
+            tail, at = b"", size
+            while at > 0 and b"\n" not in tail:
+                at = max(0, at - _TAIL)
+                reader.seek(at)
+                tail = reader.read(size - at)
+        line = tail.rpartition(b"\n")[2]
+        if not line:
+            return
+        try:
+            msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            file.truncate(size - len(line))
+        else:
+            file.write(b"\n")
 
     def _mend(self, file: BinaryIO) -> None:
         file.truncate(self._size)
