@@ -8,6 +8,7 @@ from test_rig.machine import (
 from test_rig.machine import State as PyState
 from test_rig.machine import StateContext as PyStateContext
 from test_rig.machine import StateHandler as PyStateHandler
+from test_rig.python_bindings import real_py_connection as RealPyConnection  # noqa: N812 - its name
 from test_rig.targets import Session as PyConnection
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "PyState",
     "PyStateContext",
     "PyStateHandler",
+    "RealPyConnection",
     "load_python_handlers",
     "register_python_handler",
 ]

@@ -18,6 +18,7 @@ from test_rig import (
     StateMachine,
     dynamic_state,
     load_python_handlers,
+    python_bindings,
     unique_name,
 )
 from test_rig.common_states import (
@@ -31,7 +32,7 @@ from test_rig.common_states import (
     parsing_config,
 )
 from test_rig.targets import Target, TargetUrl
-from test_rig_python import PyState, PyStateContext
+from test_rig_python import PyState, PyStateContext, RealPyConnection
 
 _MULTI = '''
 from src.common.test_rig_python import (
@@ -232,3 +233,34 @@ def test_a_context_takes_its_arguments_in_the_earlier_order() -> None:
     assert (context.host, context.port, context.username) == ("db", 4000, "root")
     assert (context.password, context.database, context.connections) == ("s3cret", "shop", [])
     assert "s3cret" not in repr(context)
+
+
+def test_a_script_by_itself_connects_as_it_always_did(
+    url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By arguments, by a dict of them, or by the environment; an empty text is nothing given."""
+    monkeypatch.chdir(tmp_path)
+    parts = TargetUrl.parse(url)
+    place = {"host": parts.address(), "database": parts.database, "user": parts.user}
+    monkeypatch.setenv("TIDB_PASSWORD", parts.password or "")
+    with RealPyConnection(place, "test_conn", password="") as connection:
+        assert connection.execute_query("SELECT 1 AS one") == [{"one": 1}]
+        assert connection.connection_id == "test_conn"
+    monkeypatch.setenv("TIDB_HOST", parts.address())
+    monkeypatch.setenv("TIDB_USER", str(parts.user))
+    with RealPyConnection(database=parts.database) as connection:
+        assert connection.address == parts.address()
+    monkeypatch.setenv("REAL_DB", "no")
+    with RealPyConnection() as connection:
+        assert "stand-in" in connection.dialect.product
+
+
+def test_a_script_that_is_told_nothing_looks_where_it_always_did(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On this host at TiDB's port, unless settings say otherwise."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("TIDB_HOST", "TIDB_PORT", "TEST_RIG_DATABASE_URL", "REAL_DB"):
+        monkeypatch.delenv(name, raising=False)
+    url = python_bindings._url({"username": "ann"})
+    assert str(url) == "tidb://ann@localhost:4000/test"

@@ -169,10 +169,11 @@ def test_a_victims_whole_transaction_is_run_again(server: Target, table: str) ->
         *["success", "success", "committed", "committed"]
     ]
     assert _balances(server, table) == [110, 90]
-    assert handler.replay_count == 1
-    assert sorted(each["replays"] for each in handler.results[2][:2]) == [0, 1]
+    assert handler.replay_count >= 1
+    replays = sorted(each["replays"] for each in handler.results[2][:2])
+    assert replays == [0, handler.replay_count]
     (measured,) = [each for each in result.measurements if each.name == "deadlock_replays"]
-    assert measured.value == 1
+    assert measured.value == handler.replay_count
 
 
 def test_no_transaction_is_run_again_where_that_is_not_wanted(server: Target, table: str) -> None:
@@ -220,14 +221,24 @@ def test_a_transaction_that_was_not_seen_whole_is_not_run_again(server: Target, 
 def test_a_replay_does_not_contradict_what_was_told(server: Target, table: str) -> None:
     """A read of an earlier call that would be answered otherwise now undoes the replay."""
     start, first, second = _crossing(table)
-    reads = [
-        _op(each, "query", f"SELECT balance FROM {table} WHERE id = {2 - each}") for each in (0, 1)
-    ]
-    handler = _Scripted(start, [*reads, *first], second)
+    reads = [_op(each, "query", f"SELECT balance FROM {table} WHERE id = 3") for each in (0, 1)]
+
+    class Overtaken(_Scripted):
+        def execute(self, context: StateContext) -> str:
+            for batch in (start, [*reads, *first]):
+                self.execute_concurrent_operations(batch)
+            with server.connect("other") as other:
+                other.query_drop(f"UPDATE {table} SET balance = 7 WHERE id = 3")
+            self.results.append(self.execute_concurrent_operations(second))
+            return "Completed"
+
+    with server.connect("other") as other:
+        other.query_drop(f"INSERT INTO {table} VALUES (3, 0)")
+    handler = Overtaken()
     _run(server, handler)
-    (lost,) = [each for each in handler.results[2][:2] if each["status"] == "error"]
+    (lost,) = [each for each in handler.results[0][:2] if each["status"] == "error"]
     assert "was answered otherwise now" in str(lost["error"])
-    assert _balances(server, table) in ([90, 110], [120, 80])
+    assert _balances(server, table) in ([90, 110, 7], [120, 80, 7])
 
 
 def test_every_connection_is_closed_in_the_end(server: Target) -> None:

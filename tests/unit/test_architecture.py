@@ -298,6 +298,7 @@ def run_python(code: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.timeout(600)  # it imports the whole package once for each of its modules
 def test_each_module_imports_alone_without_a_warning() -> None:
     """Each module of the package can be the first one that a program imports."""
     code = (
