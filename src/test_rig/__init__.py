@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     # What `__getattr__` gives, for type checkers; the `as` says that it is meant for others.
+    from test_rig.actions import create_driver as create_driver
     from test_rig.bulk import ImportJobConfig as ImportJobConfig
     from test_rig.bulk import JobMonitor as JobMonitor
     from test_rig.bulk import TestDataFactory as TestDataFactory
@@ -154,6 +155,7 @@ _ROOMS = {
     "VerifyingDatabaseHandlerAdapter": "machine",
     "batch_insert": "targets",
     "classify_error": "resilience",
+    "create_driver": "actions",
     "dynamic_state": "machine",
     "instrument": "metrics",
     "join": "joining",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,27 @@ def test_an_unknown_driver_names_those_there_are() -> None:
 def test_every_driver_in_the_list_can_be_made_or_names_its_extra() -> None:
     """The list has no entry without a file behind it."""
     assert {driver_type(name).name for name in DRIVERS} == set(DRIVERS)
+
+
+def test_a_driver_whose_extra_is_not_installed_names_it() -> None:
+    """The room itself needs none of them."""
+    code = (
+        "import sys\n"
+        "lacking = 'aiohttp redis confluent_kafka nats aiomqtt prometheus_client'\n"
+        "for name in lacking.split():\n"
+        "    sys.modules[name] = None\n"
+        "from test_rig.actions import create_driver\n"
+        "from test_rig.errors import MissingExtra\n"
+        "for name in ('http', 'redis', 'kafka', 'nats', 'mqtt', 'prometheus', 'otlp'):\n"
+        "    try:\n"
+        "        create_driver(name, {})\n"
+        "    except MissingExtra as missing:\n"
+        "        assert f'test-rig[{name}]' in str(missing)\n"
+        "    else:\n"
+        "        raise AssertionError(name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_all_problems_of_options_are_told_at_once() -> None:
