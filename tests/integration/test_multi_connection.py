@@ -17,6 +17,7 @@ from test_rig.machine import (
     StateContext,
 )
 from test_rig.targets import Target
+from test_rig.verdict import ResultStatus
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
@@ -260,3 +261,41 @@ def test_every_connection_is_closed_in_the_end(server: Target) -> None:
     assert not machine.run().passed
     assert [each.name for each in opened] == ["conn_0", "conn_1", "conn_2", "conn_3"]
     assert not any(each.is_usable for each in opened)
+
+
+def test_operations_end_with_their_handlers_time(server: Target) -> None:
+    """Those that run are cancelled on the server, later ones are not sent, `exit` is called."""
+    sleep = "SELECT pg_sleep(60)" if server.url.scheme == "postgresql" else "SELECT SLEEP(60)"
+    exits: list[int] = []
+
+    class Sleeping(_Scripted):
+        def exit(self, context: StateContext) -> None:
+            exits.append(len(self.connections))
+            super().exit(context)
+
+    handler = Sleeping([_op(each, "query", sleep) for each in (0, 1, 0, 1)])
+    machine = DynamicStateMachine(server, limits=Limits(grace_s=30.0))
+    machine.register_handler("sleeping", handler, timeout_s=1.0)
+    result = machine.run()
+    assert result.status is ResultStatus.TIMED_OUT
+    assert [each["status"] for each in handler.results[0]] == ["error"] * 4
+    assert "the handler's time is over" in str(handler.results[0][3]["error"])
+    assert exits == [2]
+
+
+def test_a_connection_that_was_killed_is_told_and_replaced(server: Target) -> None:
+    """Its operations are errors, those of others are not; asking for it again opens it anew."""
+
+    class Killed(_Scripted):
+        def execute(self, context: StateContext) -> str:
+            self.connections[0].start_transaction()
+            self.connections[0].kill()
+            self.results.append(self.execute_concurrent_operations(self.batches[0]))
+            self.get_connections(context, 2)
+            self.results.append(self.execute_concurrent_operations(self.batches[0]))
+            return "Completed"
+
+    handler = Killed([_op(each, "query", f"SELECT {each} AS n") for each in (0, 1)])
+    _run(server, handler)
+    told = [[each["status"] for each in results] for results in handler.results]
+    assert told == [["error", "success"], ["success", "success"]]
