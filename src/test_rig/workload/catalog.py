@@ -9,6 +9,7 @@ from test_rig.workload.bank import Bank
 from test_rig.workload.list_append import ListAppend
 from test_rig.workload.long_fork import LongFork
 from test_rig.workload.monotonic import Monotonic
+from test_rig.workload.registers import Register
 from test_rig.workload.sets import Sets
 from test_rig.workload.updates import Internal, LostUpdate
 from test_rig.workload.workload import Workload
@@ -18,6 +19,7 @@ __all__ = ["BUILT_IN", "find_workload"]
 
 _ALL: tuple[Workload, ...] = (
     ListAppend(),
+    Register(),
     Bank(),
     LongFork(),
     Sets(),

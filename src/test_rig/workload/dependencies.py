@@ -13,13 +13,25 @@ An append that nobody read gives no dependency: fewer edges, never wrong ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-__all__ = ["RW", "WR", "WW", "Edge", "Edges", "Mop", "Txn", "appended", "edges_of", "outer_reads"]
+__all__ = [
+    "LISTS",
+    "RW",
+    "WR",
+    "WW",
+    "Edge",
+    "Edges",
+    "Model",
+    "Mop",
+    "Txn",
+    "add_edge",
+    "appended",
+]
 
-#: ("append", key, value) or ("r", key, list or None where it is not known).
+#: ("append" or "w", key, value) or ("r", key, list or None where it is not known).
 Mop = tuple[str, int, int | Sequence[int] | None]
 WW, WR, RW = range(3)
 
@@ -67,9 +79,19 @@ def appended(txn: Txn) -> dict[int, list[int]]:
     """Return what a transaction appended, by key."""
     values: dict[int, list[int]] = {}
     for f, key, value in txn.mops:
-        if f == "append":
+        if f != "r":
             values.setdefault(key, []).append(value)  # type: ignore[arg-type]  # an element
     return values
+
+
+def _reads_own(txn: Txn) -> bool:
+    own: dict[int, set[int]] = {}
+    for f, key, value in txn.mops:
+        if f == "append":
+            own.setdefault(key, set()).add(value)  # type: ignore[arg-type]  # an element
+        elif key in own and not own[key] <= set(value or ()):  # type: ignore[arg-type]  # a list
+            return False
+    return True
 
 
 def edges_of(txns: Sequence[Txn], failed: dict[tuple[int, int], int]) -> tuple[Edges, list[Txn]]:
@@ -114,7 +136,9 @@ def edges_of(txns: Sequence[Txn], failed: dict[tuple[int, int], int]) -> tuple[E
     edges: Edges = {}
     for key, order in longest.items():
         for before, after in pairwise(order):
-            _add(edges, writers.get((key, before)), writers.get((key, after)), Edge(WW, key, after))
+            add_edge(
+                edges, writers.get((key, before)), writers.get((key, after)), Edge(WW, key, after)
+            )
     for place, key, found in reads:
         if place in odd:
             continue
@@ -122,18 +146,35 @@ def edges_of(txns: Sequence[Txn], failed: dict[tuple[int, int], int]) -> tuple[E
             last = found[-1]
             if (key, last) in middle and writers[key, last] != place:
                 continue  # an intermediate read (G1b): what it saw never was a version
-            _add(edges, writers.get((key, last)), place, Edge(WR, key, last))
+            add_edge(edges, writers.get((key, last)), place, Edge(WR, key, last))
         order = longest.get(key, ())
         if len(found) < len(order):
             missed = order[len(found)]
-            _add(edges, place, writers.get((key, missed)), Edge(RW, key, missed))
+            add_edge(edges, place, writers.get((key, missed)), Edge(RW, key, missed))
     return edges, [txns[place] for place in sorted(told)]
 
 
-def _add(edges: Edges, before: int | None, after: int | None, edge: Edge) -> None:
+def add_edge(edges: Edges, before: int | None, after: int | None, edge: Edge) -> None:
+    """Add an edge between two places that are known and differ."""
     if before is None or after is None or before == after:
         return
     known = edges.get((before, after))
     # Where there are several, the strongest one says which anomaly a cycle is.
     if known is None or edge.kind < known.kind:
         edges[before, after] = edge
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What is read and written, and what follows from it."""
+
+    #: Key and value of the reads that tell of others' writes; a value is a list of elements.
+    outer_reads: Callable[[Txn], Iterator[tuple[int, tuple[int, ...]]]]
+    edges_of: Callable[[Sequence[Txn], dict[tuple[int, int], int]], tuple[Edges, list[Txn]]]
+    #: Whether a transaction reads what it wrote itself.
+    reads_own: Callable[[Txn], bool]
+    #: What a writer did, in a sentence.
+    verb: str = "appended"
+
+
+LISTS = Model(outer_reads, edges_of, _reads_own)

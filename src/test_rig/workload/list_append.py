@@ -17,15 +17,23 @@ from test_rig.workload.workload import Plan, Request
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["ListAppend"]
+__all__ = ["ListAppend", "RandomMops"]
 
 #: Keys are spread over so many tables.
 _TABLES = 2
 
 
-class _Generator:
-    def __init__(self, plan: Plan, random: Random) -> None:
-        self._random, self._most = random, plan.ops
+class RandomMops:
+    """Transactions of random reads and writes of keys that are left after a while.
+
+    Args:
+        plan: How many keys, how many operations at most.
+        random: Where chance comes from.
+        write: What a write is called.
+    """
+
+    def __init__(self, plan: Plan, random: Random, write: str) -> None:
+        self._random, self._most, self._write = random, plan.ops, write
         self._keys = RotatingKeys(
             random,
             count=plan.keys,
@@ -44,7 +52,7 @@ class _Generator:
         key = self._keys.choose()
         if self._random.random() < 0.5:
             return ("r", key, None)
-        return ("append", key, self._keys.value(key))
+        return (self._write, key, self._keys.value(key))
 
     def final(self) -> Sequence[Request]:
         return [Request("txn", (("r", key, None),)) for key in self._keys.in_use]
@@ -63,8 +71,8 @@ class ListAppend:
             for number in range(_TABLES)
         ]
 
-    def generator(self, plan: Plan, random: Random) -> _Generator:
-        return _Generator(plan, random)
+    def generator(self, plan: Plan, random: Random) -> RandomMops:
+        return RandomMops(plan, random, "append")
 
     def judge(self, plan: Plan) -> ListJudge:
         del plan

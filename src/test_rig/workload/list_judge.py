@@ -1,4 +1,4 @@
-"""The judge of list-append while it runs: windows of recent transactions, in bounded memory.
+"""The judge of lists and registers while they run: windows of transactions, in bounded memory.
 
 How to think of it: it keeps the last few thousand transactions, and looks at them again whenever
 enough new ones have come: for reads of what failed or was overwritten before its commit, for
@@ -15,7 +15,16 @@ from functools import partial
 from test_rig.history import OpType
 from test_rig.verdict import WitnessStep
 from test_rig.workload.cycles import classified
-from test_rig.workload.dependencies import RW, WR, Edge, Edges, Txn, appended, edges_of, outer_reads
+from test_rig.workload.dependencies import (
+    LISTS,
+    RW,
+    WR,
+    Edge,
+    Edges,
+    Model,
+    Txn,
+    appended,
+)
 from test_rig.workload.flaws import (
     ABORTED_READ,
     CYCLES,
@@ -36,10 +45,11 @@ class ListJudge:
 
     Args:
         window: So many transactions are looked at together.
+        model: What is appended to, or written.
     """
 
-    def __init__(self, window: int = 6000) -> None:
-        self._window = window
+    def __init__(self, window: int = 6000, *, model: Model = LISTS) -> None:
+        self._window, self._model = window, model
         self._ledger = Ledger()
         self._txns: list[Txn] = []
         #: Keys and elements whose append failed, each with the number of transactions before it.
@@ -54,7 +64,7 @@ class ListJudge:
         self._count_conflicts(done)
         if done.type is OpType.FAIL:
             self._failed.update(
-                ((key, value), self._count) for f, key, value in done.request.value if f == "append"
+                ((key, value), self._count) for f, key, value in done.request.value if f != "r"
             )
             return
         is_unsure = done.type is OpType.INFO
@@ -72,7 +82,7 @@ class ListJudge:
                     self._reads_beside += 1
                 else:
                     self._writes_beside += 1
-            if f == "append":
+            if f != "r":
                 self._last_write[key] = done.end_ns
 
     def _forget(self) -> None:
@@ -99,7 +109,7 @@ class ListJudge:
     def _look(self) -> None:
         self._new = 0
         txns = self._txns
-        edges, odd = edges_of(txns, self._failed)
+        edges, odd = self._model.edges_of(txns, self._failed)
         self._look_at_reads(txns)
         self._look_for_lost_updates(txns)
         for txn in odd:
@@ -108,8 +118,8 @@ class ListJudge:
             self._tell(
                 CYCLES[name],
                 [txns[place] for place in cycle],
-                _told(txns, cycle, edges),
-                steps=partial(steps_of, txns, cycle, edges),
+                _told(txns, cycle, edges, self._model.verb),
+                steps=partial(self._steps, txns, cycle, edges),
             )
 
     def _tell(
@@ -125,6 +135,11 @@ class ListJudge:
             self._ledger.add(flaw, lambda: witness, steps=steps)
         self._told |= told
 
+    def _steps(
+        self, txns: Sequence[Txn], cycle: Sequence[int], edges: Edges
+    ) -> tuple[WitnessStep, ...]:
+        return steps_of(txns, cycle, edges) if self._model is LISTS else ()
+
     def _look_at_reads(self, txns: Sequence[Txn]) -> None:
         middle = {
             (key, value): txn
@@ -135,18 +150,18 @@ class ListJudge:
         for txn in txns:
             if txn.is_unsure:
                 continue
-            if not _reads_own(txn):
-                self._tell(OWN_WRITE, [txn], f"{_who(txn)} did not read its own append")
-            for key, found in outer_reads(txn):
+            if not self._model.reads_own(txn):
+                self._tell(OWN_WRITE, [txn], f"{_who(txn)} did not read its own write")
+            for key, found in self._model.outer_reads(txn):
                 dirty = [value for value in found if (key, value) in self._failed]
                 if dirty:
-                    what = f"{_who(txn)} read {dirty[0]} of key {key}, whose append had failed"
+                    what = f"{_who(txn)} read {dirty[0]} of key {key}, whose writer had failed"
                     self._tell(ABORTED_READ, [txn], what)
                 writer = middle.get((key, found[-1])) if found else None
                 if writer is not None and writer is not txn:
                     what = (
                         f"{_who(txn)} read key {key} up to {found[-1]}, in the middle of what "
-                        f"{_who(writer)} appended"
+                        f"{_who(writer)} {self._model.verb}"
                     )
                     self._tell(INTERMEDIATE_READ, [txn], what)
 
@@ -157,7 +172,7 @@ class ListJudge:
                 continue
             own = appended(txn)
             seen: dict[int, int | None] = {}
-            for key, found in outer_reads(txn):
+            for key, found in self._model.outer_reads(txn):
                 seen.setdefault(key, found[-1] if found else None)
             for key, last in seen.items():
                 if key not in own or not _reads_before_append(txn, key):
@@ -167,38 +182,30 @@ class ListJudge:
                     what = f"{_who(other)} and {_who(txn)} both read key {key} up to {last}"
                     # Each must have read before the other appended.
                     both = {(0, 1): Edge(RW, key, 0), (1, 0): Edge(RW, key, 0)}
-                    steps = partial(steps_of, [other, txn], [0, 1], both)
-                    self._tell(LOST_UPDATE, [txn], f"{what} and appended to it", steps=steps)
+                    steps = partial(self._steps, [other, txn], [0, 1], both)
+                    self._tell(
+                        LOST_UPDATE, [txn], f"{what} and {self._model.verb} to it", steps=steps
+                    )
 
 
 def _reads_before_append(txn: Txn, key: int) -> bool:
     return next(f for f, of, _ in txn.mops if of == key) == "r"
 
 
-def _reads_own(txn: Txn) -> bool:
-    own: dict[int, set[int]] = {}
-    for f, key, value in txn.mops:
-        if f == "append":
-            own.setdefault(key, set()).add(value)  # type: ignore[arg-type]  # an element
-        elif key in own and not own[key] <= set(value or ()):  # type: ignore[arg-type]  # a list
-            return False
-    return True
-
-
 def _who(txn: Txn) -> str:
     return f"T{txn.number} (process {txn.process})"
 
 
-def _told(txns: Sequence[Txn], cycle: Sequence[int], edges: Edges) -> str:
+def _told(txns: Sequence[Txn], cycle: Sequence[int], edges: Edges, verb: str) -> str:
     """Return a cycle in words: who comes before whom, and why."""
     steps = []
     for place, after in zip(cycle, [*cycle[1:], cycle[0]], strict=True):
         edge, first, second = edges[place, after], _who(txns[place]), _who(txns[after])
         if edge.kind == RW:
-            why = f"read key {edge.key} without {edge.element}, which {second} appended"
+            why = f"read key {edge.key} without {edge.element}, which {second} {verb}"
         elif edge.kind == WR:
-            why = f"appended {edge.element} to key {edge.key}, which {second} read"
+            why = f"{verb} {edge.element} to key {edge.key}, which {second} read"
         else:
-            why = f"appended to key {edge.key} just before {second} appended {edge.element}"
+            why = f"{verb} to key {edge.key} before {second} {verb} {edge.element}"
         steps.append(f"{first} {why}")
     return "; ".join(steps)
