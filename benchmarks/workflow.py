@@ -363,11 +363,11 @@ def main() -> None:
         victim(options.url, options.log)
         return
     if options.role:
-        print(json.dumps({"ours": ours, "dbos": dbos, "bare": bare}[options.role](options.url)))
+        contenders = {"ours": ours, "dbos": dbos, "bare": bare}
+        print(json.dumps(contenders[options.role](options.url)))
         return
-    print(
-        f"python {platform.python_version()}, sqlite {sqlite3.sqlite_version}, {os.cpu_count()} cores"
-    )
+    versions = f"python {platform.python_version()}, sqlite {sqlite3.sqlite_version}"
+    print(f"{versions}, {os.cpu_count()} cores")
     results = measure(options)
     show(results)
     if options.json:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections import Counter
@@ -180,3 +181,49 @@ def test_a_store_of_a_newer_release_is_refused(url: str) -> None:
             say("INSERT INTO wf_meta VALUES (99)", ())
     with pytest.raises(WorkflowError, match="has version 99"):
         Executor(url)
+
+
+def test_a_cut_connection_costs_no_task_and_no_run(postgres_url: str, tmp_path: Path) -> None:
+    """The worker connects again, holds its lock again, and says again what was not recorded."""
+    name = f"wf_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"'.encode())
+        workflow = made(str(tmp_path / "log"), 0.05)
+        with Executor(postgres_url.rsplit("/", 1)[0] + f"/{name}") as executor:
+            handles = [executor.submit(workflow, {"n": number}) for number in range(3)]
+            for _ in range(3):
+                eventually(lambda: executions(tmp_path), "no task ran")
+                admin.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                    (name,),
+                )
+                time.sleep(0.1)
+            results = [handle.result(40) for handle in handles]
+            assert {result.status for result in results} == {RunStatus.COMPLETED}
+            assert [result.final_context["n"] for result in results] == [0, 1, 2]
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+    forget("test_rig")
+
+
+def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    """Whoever waits gets an error that says what is wrong; nothing is lost."""
+    begun, go = threading.Event(), threading.Event()
+
+    def body(context: dict[str, Any]) -> dict[str, Any]:
+        begun.set()
+        go.wait(30)
+        return {"big": "x" * 500_000}
+
+    workflow = Workflow("big", [task("big")(body)], version="1")
+    with Executor(str(tmp_path / "full.db"), store_patience_s=0.1) as executor:
+        handle = executor.submit(workflow)
+        assert begun.wait(30)
+        executor.store._writer.execute("PRAGMA max_page_count = 1")  # type: ignore[attr-defined]  # what SQLite takes for a full disk
+        go.set()
+        with pytest.raises(WorkflowError, match="full"):
+            handle.result(40)
+        executor.store._writer.execute("PRAGMA max_page_count = 100000")  # type: ignore[attr-defined]  # room again
+        eventually(
+            lambda: executor.get(handle.run_id).status is RunStatus.COMPLETED, "it did not go on"
+        )
+    forget("test_rig")

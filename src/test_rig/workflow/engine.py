@@ -427,8 +427,8 @@ class Engine:
         if run.parent is not None and finish.status.is_final:
             self._inbox.put((self._on_child, run))
         self._tracing.finished(active.span, run)
-        waiters = self._waiters.pop(run.id, ())
-        self._after.append(lambda: active.tell(waiters, finish))
+        # They stay on the list until it is recorded: it may come to nothing.
+        self._after.append(lambda: active.tell(self._waiters.pop(run.id, ()), finish))
         if self._on_progress is not None:
             self._tell(active.run, None, finish.status, 0)
         if self._has_backlog:
