@@ -111,7 +111,7 @@ def test_an_interruption_does_not_wait_for_a_silent_server(start_rig: Start) -> 
             started = time.monotonic()
             _, errors = process.communicate(timeout=30)
     assert process.returncode == 130, errors
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25
     assert "Traceback" not in errors
 
 

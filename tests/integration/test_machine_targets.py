@@ -144,7 +144,7 @@ def test_a_statement_beyond_the_limit_is_cancelled_on_the_server(server_url: str
     machine.register_handler("slow", Slow, timeout_s=0.5)
     started = time.monotonic()
     result = machine.run()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25
     assert result.status is ResultStatus.TIMED_OUT, str(result.error)
     assert left == [False, 0]
 

@@ -75,7 +75,7 @@ def test_impossible_permutation(target: Target) -> None:
         ("s2c", StepStatus.SKIPPED),
         ("s1c", StepStatus.SKIPPED),
     ]
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 def slow(target: Target) -> Spec:

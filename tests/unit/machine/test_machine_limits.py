@@ -57,7 +57,7 @@ def test_a_call_that_does_not_come_back_is_left_behind():
     assert "self.free.wait(60)" in result.error.traceback
     assert result.notes == ("_Waiting.exit did not run in state a",)
     handler.free.set()
-    assert handler.ended.wait(5)
+    assert handler.ended.wait(30)
     assert handler.exits == 0
 
 
@@ -69,10 +69,10 @@ def test_a_machine_whose_call_was_left_behind_is_busy_until_it_ends():
     with pytest.raises(MachineError, match=r"left behind"):
         machine.run()
     handler.free.set()
-    handler.ended.wait(5)
+    handler.ended.wait(30)
     threads = [each for each in threading.enumerate() if each.name == "test-rig-machine"]
     for each in threads:
-        each.join(5)
+        each.join(30)
     machine.run()
     assert handler.exits == 1
 
