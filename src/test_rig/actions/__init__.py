@@ -16,6 +16,7 @@ from test_rig.actions.driver import (
     DriverType,
     TellsStatus,
     in_key_order,
+    told,
 )
 from test_rig.actions.event import (
     AlertEvent,
@@ -78,4 +79,5 @@ __all__ = [
     "serve",
     "shown_options",
     "spool_path",
+    "told",
 ]

@@ -20,9 +20,10 @@ from typing import Any, Protocol, runtime_checkable
 from test_rig.actions.delivery import DELIVERED, Delivery, Fate, retry
 from test_rig.actions.event import Event, key_of
 from test_rig.actions.options import Options
+from test_rig.resilience import clean_message
 from test_rig.telemetry import Emit, emit_nothing
 
-__all__ = ["Driver", "DriverContext", "DriverType", "TellsStatus", "in_key_order"]
+__all__ = ["Driver", "DriverContext", "DriverType", "TellsStatus", "end_of", "in_key_order", "told"]
 
 
 class Driver(Protocol):
@@ -117,3 +118,19 @@ async def in_key_order(
         for _ in range(min(concurrency, len(waiting))):
             group.create_task(work())
     return answers
+
+
+async def end_of(task: asyncio.Task[None], *, within_s: float) -> str | None:
+    """Return why a task failed; None where it did not. One that still runs is cancelled."""
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=within_s)
+    if not task.done() or task.cancelled():
+        return "no answer in time"
+    error = task.exception()
+    return None if error is None else told(error)
+
+
+def told(exc: BaseException) -> str:
+    """Return an exception in one line, without secrets."""
+    return f"{type(exc).__name__}: {clean_message(exc)}" if str(exc) else type(exc).__name__

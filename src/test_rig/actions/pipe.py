@@ -21,7 +21,7 @@ from typing import Any
 
 from test_rig.actions.backlog import Backlog, Parcel, Policy
 from test_rig.actions.delivery import Delivery, retry
-from test_rig.actions.driver import Driver, DriverContext, TellsStatus
+from test_rig.actions.driver import Driver, DriverContext, TellsStatus, end_of, told
 from test_rig.actions.event import Event
 from test_rig.actions.intake import Intake
 from test_rig.actions.options import shown_options
@@ -42,6 +42,7 @@ _POLL_S = 0.5
 #: Rows of delivered events that are removed at once, where nothing new is written.
 _SETTLE_ROWS = 4096
 _LEAST_STOP_S = 1.0
+_STARTING_S = 0.05
 #: What an inbox holds at least: the policy decides behind it, on the pipe's thread.
 _INBOX = 20_000
 
@@ -252,20 +253,31 @@ class Pipe:
     async def _start_driver(self) -> bool:
         """Try until the driver is up; return whether it is, or the end came first."""
         self._state, attempt = "starting", 0
-        while self._stop_by_ns is None:
-            try:
-                async with asyncio.timeout(self._options.timeout_s):
-                    await self._driver.start()
-            except Exception as exc:  # noqa: BLE001 -- a driver's door
-                attempt += 1
-                self._fail(f"does not start: {_told(exc)}")
-                pause_s = self._retry.longest_delay_s(attempt) * max(0.1, self._rng.random())
+        while not self._is_in_vain():
+            starting = asyncio.create_task(self._driver.start())
+            starting.add_done_callback(lambda _: self._wake.set())
+            end_ns = self._clock.now_ns() + round(self._options.timeout_s * 1e9)
+            # What comes meanwhile is taken in: a source waits for its disk, not for the driver.
+            while not starting.done() and self._clock.now_ns() < end_ns and not self._is_in_vain():
                 self._accept()
-                await self._sleep(pause_s)
-            else:
+                await self._sleep(_STARTING_S)
+            problem = await end_of(starting, within_s=_LEAST_STOP_S)
+            if problem is None:
                 self._state = "running"
                 return True
+            attempt += 1
+            self._fail(f"does not start: {problem}")
+            self._accept()
+            await self._sleep(self._retry.longest_delay_s(attempt) * max(0.1, self._rng.random()))
+        self._accept()
         return False
+
+    def _is_in_vain(self) -> bool:
+        """Return whether it ends, and nothing waits for the driver or no time is left."""
+        if self._stop_by_ns is None:
+            return False
+        waits = self._inbox_count or len(self._backlog) or self._spool.waiting
+        return not waits or self._clock.now_ns() >= self._stop_by_ns
 
     async def _work(self) -> None:
         polled_ns = 0
@@ -425,7 +437,7 @@ class Pipe:
         except TimeoutError:
             return [retry(f"no answer within {self._options.timeout_s:g} s")] * len(events)
         except Exception as exc:  # noqa: BLE001 -- a driver's door
-            return [retry(_told(exc))] * len(events)
+            return [retry(told(exc))] * len(events)
         if len(answers) != len(events) or not all(isinstance(a, Delivery) for a in answers):
             what = f"the driver answered for {len(answers)} events, not {len(events)}"
             return [retry(what)] * len(events)
@@ -468,7 +480,7 @@ class Pipe:
             async with asyncio.timeout(limit_s + _LEAST_STOP_S):
                 await self._driver.stop(timeout_s=limit_s)
         except Exception as exc:  # noqa: BLE001 -- a driver's door
-            self._fail(f"does not stop: {_told(exc)}")
+            self._fail(f"does not stop: {told(exc)}")
         self._keep_the_rest()
         self._state = "stopped"
 
@@ -486,8 +498,3 @@ class Pipe:
                 dead=self._spool.dead_count,
             )
         self._spool.close()
-
-
-def _told(exc: Exception) -> str:
-    """Return an exception in one line."""
-    return f"{type(exc).__name__}: {clean_message(exc)}" if str(exc) else type(exc).__name__

@@ -26,9 +26,9 @@ from test_rig.actions import (
     read_plan,
     read_state,
     spool_path,
+    told,
 )
 from test_rig.errors import RigError, UnknownName, UsageError
-from test_rig.resilience import clean_message
 from test_rig.rig import actions_plan
 from test_rig.runs import RunFolder
 from test_rig.settings import AppConfig
@@ -83,7 +83,7 @@ def start_once(plan: PipePlan) -> str:
             async with asyncio.timeout(plan.pipe.timeout_s):
                 await driver.start()
         except Exception as exc:  # noqa: BLE001 -- a driver's door
-            return f"does not start: {_told(exc)}"
+            return f"does not start: {told(exc)}"
         finally:
             with suppress(Exception):
                 await driver.stop(timeout_s=5.0)
@@ -101,7 +101,7 @@ def send_once(plan: PipePlan, events: Sequence[Event]) -> list[dict[str, Any]]:
                 await driver.start()
                 answers = await driver.send(events)
         except Exception as exc:  # noqa: BLE001 -- a driver's door
-            return [_answer(event, "failed", _told(exc), "") for event in events]
+            return [_answer(event, "failed", told(exc), "") for event in events]
         finally:
             with suppress(Exception):
                 await driver.stop(timeout_s=5.0)
@@ -122,10 +122,6 @@ def _driver(plan: PipePlan) -> Driver:
 def _answer(event: Event, fate: str, reason: str, detail: str) -> dict[str, Any]:
     kind = type(event).__struct_config__.tag
     return {"type": kind, "id": event.id, "fate": fate, "reason": reason, "detail": detail}
-
-
-def _told(exc: Exception) -> str:
-    return f"{type(exc).__name__}: {clean_message(exc)}" if str(exc) else type(exc).__name__
 
 
 def recorded(source: Path) -> Iterator[list[Event]]:

@@ -234,6 +234,43 @@ def test_spooled_events_are_on_disk_when_the_ticket_says_so(tmp_path: Path) -> N
     assert receiver.ids == [f"n{value}" for value in range(20)]
 
 
+def test_a_driver_that_is_slow_to_start_holds_no_source_up(tmp_path: Path) -> None:
+    """What comes meanwhile is on disk at once, and delivered when it is up."""
+
+    class Slow(Receiver):
+        async def start(self) -> None:
+            while not self.gate.is_set():
+                await asyncio.sleep(0.002)
+
+    receiver = Slow()
+    receiver.gate.clear()
+    with running(tmp_path, receiver, spool=True) as pipe:
+        ticket = Ticket(1)
+        pipe.offer([number(1)], ticket=ticket)
+        assert ticket.wait(30)
+        assert pipe.snapshot()["state"] == "starting"
+    assert receiver.ids == ["n1"]
+
+
+def test_a_driver_that_fails_to_start_is_tried_until_the_end(tmp_path: Path) -> None:
+    """A stop that comes before it is up still delivers, within its limit."""
+
+    class Late(Receiver):
+        tries = 0
+
+        async def start(self) -> None:
+            self.tries += 1
+            if self.tries < 4:
+                raise OSError("not yet")
+
+    receiver = Late()
+    pipe = pipe_of(tmp_path, receiver)
+    pipe.start()
+    pipe.offer([number(1)])
+    assert stopped(pipe, 30).spooled == 0
+    assert receiver.ids == ["n1"]
+
+
 def test_what_does_not_fit_is_spilled_and_comes_in_order(tmp_path: Path) -> None:
     """Nothing is lost with the policy `spill`."""
     receiver = Receiver()

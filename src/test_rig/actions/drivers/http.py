@@ -16,12 +16,12 @@ import aiohttp
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from test_rig.actions.delivery import DELIVERED, Delivery, rejected, retry
-from test_rig.actions.driver import DriverContext, DriverType, in_key_order
+from test_rig.actions.driver import DriverContext, DriverType, in_key_order, told
 from test_rig.actions.event import Event
 from test_rig.actions.options import Count, Options, Seconds, Size, same
 from test_rig.actions.payload import Payload, encoder_of
 from test_rig.actions.template import Template, checked_template
-from test_rig.resilience import clean_message, without_passwords
+from test_rig.resilience import without_passwords
 
 __all__ = ["DRIVER", "HttpDriver", "HttpOptions"]
 
@@ -242,7 +242,7 @@ class HttpDriver:
                 return retry(f"no answer within {options.timeout_s:g} s")
             except (aiohttp.ClientError, OSError) as exc:
                 self._answers["no connection"] += 1
-                return retry(f"{type(exc).__name__}: {clean_message(exc)}")
+                return retry(told(exc))
             self._answers[str(answer.status)] += 1
             if answer.status not in _KEEP_BODY or "Location" not in answer.headers:
                 return _meaning(answer, text)

@@ -11,12 +11,11 @@ import aiomqtt
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from test_rig.actions.delivery import DELIVERED, Delivery, rejected, retry
-from test_rig.actions.driver import DriverContext, DriverType, in_key_order
+from test_rig.actions.driver import DriverContext, DriverType, in_key_order, told
 from test_rig.actions.event import Event
 from test_rig.actions.options import Count, Options, Seconds
 from test_rig.actions.payload import Payload, encoder_of
 from test_rig.actions.template import Template, checked_template
-from test_rig.resilience import clean_message
 
 __all__ = ["DRIVER", "MqttDriver", "MqttOptions"]
 
@@ -97,7 +96,7 @@ class MqttDriver:
             try:
                 await self.start()
             except (aiomqtt.MqttError, OSError, TimeoutError) as exc:
-                return [retry(_told(exc))] * len(batch)
+                return [retry(told(exc))] * len(batch)
         answers = await in_key_order(batch, self._publish, concurrency=self._options.concurrency)
         if any(answer.fate.value == "retry" for answer in answers):
             await self._leave()
@@ -137,12 +136,8 @@ class MqttDriver:
         except ValueError as exc:
             return rejected(str(exc))
         except (aiomqtt.MqttError, OSError, TimeoutError) as exc:
-            return retry(_told(exc))
+            return retry(told(exc))
         return DELIVERED
-
-
-def _told(exc: Exception) -> str:
-    return f"{type(exc).__name__}: {clean_message(exc)}"
 
 
 def _make(options: MqttOptions, context: DriverContext) -> MqttDriver:

@@ -13,12 +13,12 @@ from nats.js.errors import APIError
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from test_rig.actions.delivery import DELIVERED, Delivery, rejected, retry
-from test_rig.actions.driver import DriverContext, DriverType, in_key_order
+from test_rig.actions.driver import DriverContext, DriverType, in_key_order, told
 from test_rig.actions.event import Event
 from test_rig.actions.options import Count, Names, Options, Seconds
 from test_rig.actions.payload import Payload, encoder_of
 from test_rig.actions.template import Template, checked_template
-from test_rig.resilience import clean_message, without_passwords
+from test_rig.resilience import without_passwords
 
 __all__ = ["DRIVER", "NatsDriver", "NatsOptions"]
 
@@ -103,7 +103,7 @@ class NatsDriver:
             try:
                 await self.start()
             except (NatsError, OSError, TimeoutError) as exc:
-                return [retry(_told(exc))] * len(batch)
+                return [retry(told(exc))] * len(batch)
         if self._stream is not None:
             return await in_key_order(
                 batch, self._publish_kept, concurrency=self._options.concurrency
@@ -133,7 +133,7 @@ class NatsDriver:
             await self._client.flush(timeout=max(1, round(self._options.timeout_s)))
         except (NatsError, OSError, TimeoutError) as exc:
             # What the server has of it is unknown: all of it goes again, by the same ids.
-            return [retry(_told(exc))] * len(batch)
+            return [retry(told(exc))] * len(batch)
         return answers
 
     async def _publish(self, client: Client, event: Event) -> Delivery:
@@ -157,19 +157,15 @@ class NatsDriver:
             return rejected(str(exc))
         except APIError as exc:
             is_refusal = exc.code is not None and 400 <= exc.code < 500
-            return rejected(_told(exc)) if is_refusal else retry(_told(exc))
+            return rejected(told(exc)) if is_refusal else retry(told(exc))
         except (NatsError, OSError, TimeoutError) as exc:
-            return retry(_told(exc))
+            return retry(told(exc))
         return DELIVERED
 
 
 async def _ignore(exc: Exception) -> None:
     """Errors are told by the calls that they end."""
     del exc
-
-
-def _told(exc: Exception) -> str:
-    return f"{type(exc).__name__}: {clean_message(exc)}"
 
 
 def _make(options: NatsOptions, context: DriverContext) -> NatsDriver:

@@ -21,10 +21,10 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, NumberDataPoint
 from pydantic import AfterValidator, Field, SecretStr
 
 from test_rig.actions.delivery import DELIVERED, Delivery, rejected, retry
-from test_rig.actions.driver import DriverContext, DriverType
+from test_rig.actions.driver import DriverContext, DriverType, told
 from test_rig.actions.event import AlertEvent, Event, MeasurementEvent
 from test_rig.actions.options import Options, Seconds
-from test_rig.resilience import clean_message, without_passwords
+from test_rig.resilience import without_passwords
 
 __all__ = ["DRIVER", "OtlpDriver", "OtlpOptions"]
 
@@ -147,7 +147,7 @@ class OtlpDriver:
         except TimeoutError:
             return retry(f"no answer within {self._options.timeout_s:g} s")
         except (aiohttp.ClientError, OSError) as exc:
-            return retry(f"{type(exc).__name__}: {clean_message(exc)}")
+            return retry(told(exc))
         if 200 <= answer.status < 300:
             return DELIVERED
         reason = f"HTTP {answer.status} {answer.reason or ''}".strip()

@@ -18,10 +18,9 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from pydantic import AfterValidator, Field, model_validator
 
 from test_rig.actions.delivery import DELIVERED, Delivery, rejected, retry
-from test_rig.actions.driver import DriverContext, DriverType
+from test_rig.actions.driver import DriverContext, DriverType, told
 from test_rig.actions.event import ClearEvent, Event, MeasurementEvent
 from test_rig.actions.options import Count, Options, Seconds
-from test_rig.resilience import clean_message
 
 __all__ = ["DRIVER", "PrometheusDriver", "PrometheusOptions"]
 
@@ -162,7 +161,7 @@ class PrometheusDriver:
             answer = f"the gateway answered {exc.code}"
             return rejected(answer) if 400 <= exc.code < 500 else retry(answer)
         except OSError as exc:
-            return retry(f"{type(exc).__name__}: {clean_message(exc)}")
+            return retry(told(exc))
         return None
 
 

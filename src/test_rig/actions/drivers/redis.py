@@ -13,7 +13,7 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from test_rig.actions.delivery import DELIVERED, Delivery, rejected, retry
-from test_rig.actions.driver import DriverContext, DriverType
+from test_rig.actions.driver import DriverContext, DriverType, told
 from test_rig.actions.event import AlertEvent, ClearEvent, Event, key_of
 from test_rig.actions.options import Options, Seconds, Size, same
 from test_rig.actions.payload import Payload, encoder_of
@@ -151,7 +151,7 @@ class RedisDriver:
             answers = await pipeline.execute(raise_on_error=False)
         except (RedisConnectionError, RedisTimeoutError, OSError) as exc:
             self._is_connected = False
-            return [retry(f"{type(exc).__name__}: {clean_message(exc)}")] * len(batch)
+            return [retry(told(exc))] * len(batch)
         self._is_connected = True
         return _meanings(_grouped(answers, counts))
 
