@@ -20,6 +20,7 @@ __all__ = ["DRIVERS", "EARLIER_NAMES", "ENTRY_POINTS", "create_driver", "driver_
 #: Each driver with the extra that it needs; None where the base install serves it.
 DRIVERS: Mapping[str, str | None] = {
     "file": None,
+    "python": None,
     "http": "http",
     "redis": "redis",
     "kafka": "kafka",
@@ -36,6 +37,7 @@ EARLIER_NAMES: Mapping[str, str] = {
     "https": "http",
     "webhook": "http",
     "jsonl": "file",
+    "python_script": "python",
 }
 ENTRY_POINTS = "test_rig.drivers"
 

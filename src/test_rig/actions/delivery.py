@@ -29,6 +29,8 @@ class Delivery:
     after_s: float | None = None
     #: What helps to understand the reason: a traceback, the beginning of an answer.
     detail: str = ""
+    #: Whether the driver came to it at all; if not, it counts as no attempt.
+    was_tried: bool = True
 
 
 DELIVERED = Delivery(Fate.DELIVERED)

@@ -62,6 +62,10 @@ class Options(BaseModel):
     #: Another spelling -> the field that it sets, and what makes the field's value of it.
     EARLIER: ClassVar[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {}
 
+    def pipe_defaults(self) -> Mapping[str, Any]:
+        """Return options of the pipe that follow from these, where they are not set there."""
+        return {}
+
 
 def read_options(model: type[_O], table: Mapping[str, Any], *, where: str) -> _O:
     """Return checked options.

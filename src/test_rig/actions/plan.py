@@ -115,6 +115,8 @@ def _driver(name: str, table: Any) -> tuple[PipePlan | None, list[Problem]]:
     attempts = getattr(options, "max_attempts", None)
     if attempts is not None:
         pipe_table.setdefault("max_attempts", attempts)
+    if options is not None:
+        pipe_table = {**options.pipe_defaults(), **pipe_table}
     pipe = _read(PipeOptions, pipe_table, f"{where}.pipe", problems)
     if options is None or pipe is None:
         return None, problems

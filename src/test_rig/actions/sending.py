@@ -50,7 +50,7 @@ def sort_answers(
     """
     made = Sorted()
     for parcel, answer in zip(parcels, answers, strict=True):
-        parcel.attempts += 1
+        parcel.attempts += answer.was_tried
         if answer.fate is Fate.DELIVERED:
             made.delivered.append(parcel)
         elif answer.fate is Fate.REJECTED:
@@ -65,9 +65,9 @@ def sort_answers(
 
 
 def _pause_s(made: Sorted, config: RetryConfig, chance: float) -> float:
-    if not made.again:
+    if not any(answer.was_tried for _, answer in made.again):
         return 0.0
-    limit_s = config.longest_delay_s(max(parcel.attempts for parcel, _ in made.again))
+    limit_s = config.longest_delay_s(max(1, *(parcel.attempts for parcel, _ in made.again)))
     wished_s = max((answer.after_s or 0.0) for _, answer in made.again)
     return max(wished_s, chance * limit_s if config.jitter else limit_s)
 

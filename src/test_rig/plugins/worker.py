@@ -104,8 +104,7 @@ class Worker:
         Args:
             calls: What to call.
             timeout_s: The limit of each.
-            budget_s: No new process is started for the rest after this time; what is left then is
-                `NOT_RUN`.
+            budget_s: No call is begun after this time; what is left then is `NOT_RUN`.
 
         Raises:
             PluginError: The script cannot be loaded any more, and nothing was run.
@@ -115,7 +114,8 @@ class Worker:
         answers: list[Answer] = []
         with self._guard:
             while len(answers) < len(calls):
-                if answers and budget_s is not None and time.monotonic() - started > budget_s:
+                left_s = None if budget_s is None else budget_s - (time.monotonic() - started)
+                if answers and left_s is not None and left_s <= 0:
                     break
                 try:
                     process = self._ready()
@@ -123,11 +123,12 @@ class Worker:
                     if not answers:
                         raise
                     break
-                made = process.run(calls[len(answers) :], limit_s=timeout_s)
+                rest = calls[len(answers) :] if answers else calls
+                made = process.run(rest, limit_s=timeout_s, budget_s=left_s)
                 self._note(process, made)
                 answers += [each for each in made if each.outcome is not Outcome.NOT_RUN]
-        rest = len(calls) - len(answers)
-        return answers + [Answer(outcome=Outcome.NOT_RUN)] * rest
+        left = len(calls) - len(answers)
+        return answers + [Answer(outcome=Outcome.NOT_RUN)] * left
 
     def functions(self, *names: str) -> frozenset[str]:
         """Return which of these the script has."""

@@ -64,11 +64,13 @@ class Script:
     #: The text; None reads the file at every start.
     text: str | None = None
     module: str | None = None
+    #: The name that the module gets; the file's stem if unset.
+    as_name: str | None = None
 
     @property
     def name(self) -> str:
         """The module's name."""
-        return self.module or (self.path.stem if self.path else "script")
+        return self.as_name or self.module or (self.path.stem if self.path else "script")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -177,13 +177,17 @@ class Work:
 
     def _serve(self, request: Dict[str, Any]) -> None:
         number, limit = request["id"], request["limit"]
+        until = time.monotonic_ns() + int(request["budget"] * _NS)
         stamp, results = self._stamp, {}
         arm, timer, now = signal.setitimer, signal.ITIMER_REAL, time.monotonic_ns
         stamp[_CALL], stamp[_SINCE] = 0, now()
         stamp[_REQUEST] = number
         index, done, count = 0, 0, len(request["calls"])
         for index, call in enumerate(request["calls"]):
-            stamp[_SINCE] = now()
+            since = now()
+            if since > until:
+                break
+            stamp[_SINCE] = since
             stamp[_CALL] = index + 1
             try:
                 function = self._find(call[0])

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -28,6 +28,8 @@ _CHILD = Path(__file__).with_name("worker_child.py")
 _PASSED = ("PATH", "HOME", "LANG", "TZ")
 _DUMP_WAIT_S = 0.05
 _END_S = 10.0
+_NO_END_S = 1e6
+_RETURNED = Answer(outcome=Outcome.RETURNED)
 _DUMP_MOST = 16_000
 _FRAME_MOST = 256 << 20
 
@@ -54,10 +56,11 @@ class WorkerProcess:
         reading, writing = os.pipe()
         handed = (theirs.fileno(), their_life.fileno(), self._dump.fileno())
         fds = (*handed, self._stamp_file.fileno())
+        given = self._input()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the Python that the settings name
                 [plan.python or sys.executable, "-I", str(_CHILD), *map(str, fds)],
-                stdin=self._input(),
+                stdin=given or subprocess.DEVNULL,
                 stdout=writing,
                 stderr=writing,
                 pass_fds=fds,
@@ -73,6 +76,8 @@ class WorkerProcess:
             raise
         finally:
             os.close(writing)
+            if given is not None:
+                given.close()
             theirs.close()
             their_life.close()
         self.output = OutputReader(reading, on_line, bytes_per_s=plan.limits.output_bytes_per_s)
@@ -82,10 +87,10 @@ class WorkerProcess:
         self._is_configured = False
         self.is_spent = False
 
-    def _input(self) -> Any:
+    def _input(self) -> IO[bytes] | None:
         text = self._plan.standard_input
         if text is None:
-            return subprocess.DEVNULL
+            return None
         file = tempfile.TemporaryFile()  # noqa: SIM115 - the child's
         file.write(text)
         file.seek(0)
@@ -100,11 +105,19 @@ class WorkerProcess:
                 self.is_spent = True
         return not self.is_spent
 
-    def run(self, calls: Sequence[Call], *, limit_s: float) -> list[Answer]:
-        """Run calls in turn; the first that ends the worker is the last that is begun."""
+    def run(
+        self, calls: Sequence[Call], *, limit_s: float, budget_s: float | None = None
+    ) -> list[Answer]:
+        """Run calls in turn; the first that ends the worker is the last that is begun.
+
+        Args:
+            calls: What to call.
+            limit_s: The limit of each.
+            budget_s: No call is begun after this time.
+        """
         self._number += 1
         answers: list[Answer | None] = [None] * len(calls)
-        frame = self._frame(calls, limit_s)
+        frame = self._frame(calls, limit_s, budget_s)
         self._sock.settimeout(limit_s + self._plan.limits.grace_s + 30.0)
         with suppress(OSError):  # its end is told below
             self._sock.sendall(frame)
@@ -143,8 +156,10 @@ class WorkerProcess:
 
     # -- what is under way -----------------------------------------------------------------------
 
-    def _frame(self, calls: Sequence[Call], limit_s: float) -> bytes:
+    def _frame(self, calls: Sequence[Call], limit_s: float, budget_s: float | None) -> bytes:
+        budget_s = _NO_END_S if budget_s is None else max(0.0, budget_s)
         parts = [f'{{"id":{self._number},"limit":{max(limit_s, 0.001):.6f}'.encode()]
+        parts.append(f',"budget":{budget_s:.6f}'.encode())
         if not self._is_configured:
             self._is_configured = True
             parts.append(b',"configure":' + msgspec.json.encode(_configuration(self._plan)))
@@ -210,7 +225,7 @@ class WorkerProcess:
                 for index, value in message["results"]:
                     answers[index] = Answer(outcome=Outcome.RETURNED, value=value)
                 for index in range(message["done"]):
-                    answers[index] = answers[index] or Answer(outcome=Outcome.RETURNED)
+                    answers[index] = answers[index] or _RETURNED
             except (msgspec.DecodeError, LookupError, TypeError):
                 self.is_spent = True  # the script wrote into the socket itself
                 return False
@@ -246,7 +261,7 @@ class WorkerProcess:
         self._take_answers(answers)
         guilty = max(0, call - 1) if number == self._number else 0
         told = self._told(problem, limit_s)
-        made = [each or Answer(outcome=Outcome.RETURNED) for each in answers[:guilty]]
+        made = [each or _RETURNED for each in answers[:guilty]]
         made.append(answers[guilty] or told)
         return made + [Answer(outcome=Outcome.NOT_RUN) for _ in answers[guilty + 1 :]]
 

@@ -1,0 +1,180 @@
+"""How many measurements a second reach an isolated script, and how long one takes to be there.
+
+    python benchmarks/action_script.py [--events 100000] [--rounds 3]
+
+Side by side in one run: the pipe with the driver `python` (with the standard library's codec in
+the script, and with msgspec there), the driver alone, and bytewax reading the same JSON lines in
+its own process, where it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.util
+import statistics
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from test_rig.actions import Actions, MeasurementEvent, create_driver, read_plan
+
+SCRIPT = """
+import time
+count = over = 0
+ages = []
+
+def on_measurement(data):
+    global count, over
+    count += 1
+    if data["value"] > 500:
+        over += 1
+    if data["name"] == "timed":
+        ages.append(time.time_ns() - data["timestamp_ns"])
+
+def get_status():
+    return {"count": count, "ages": sorted(ages)[:: max(1, len(ages) // 1000)]}
+"""
+
+
+def events(count: int, name: str = "latency") -> list[MeasurementEvent]:
+    now_ns = time.time_ns()
+    return [
+        MeasurementEvent(
+            id=f"{now_ns:x}-{number}",
+            name=name,
+            value=float(number % 1000),
+            unit="ms",
+            labels={"target": "pg"},
+            source_node_id="bench",
+            timestamp=now_ns / 1e9,
+            timestamp_ns=now_ns,
+        )
+        for number in range(count)
+    ]
+
+
+def driver_rate(folder: Path, script: Path, count: int, python: str) -> float:
+    """Return events a second through the driver alone, in batches of 512."""
+    made = events(count)
+    driver = create_driver("python", {"script_path": str(script), "python_executable": python})
+
+    async def run() -> float:
+        await driver.start()
+        started = time.perf_counter()
+        for first in range(0, count, 512):
+            await driver.send(made[first : first + 512])
+        took = time.perf_counter() - started
+        await driver.stop(timeout_s=10)
+        return count / took
+
+    return asyncio.run(run())
+
+
+def pipe_rate(folder: Path, script: Path, count: int, python: str) -> float:
+    """Return events a second from `submit` to the script's answer, through rules and pipe."""
+    actions = started_actions(folder, script, count, python)
+    made = events(count)
+    started = time.perf_counter()
+    actions.submit(made)
+    wait_count(actions, count)
+    took = time.perf_counter() - started
+    actions.stop()
+    return count / took
+
+
+def started_actions(folder: Path, script: Path, count: int, python: str) -> Actions:
+    table = {
+        "type": "python",
+        "script_path": str(script),
+        "python_executable": python,
+        "pipe": {"queue_size": count + 1, "policy": "block"},
+    }
+    actions = Actions(read_plan(tempfile.mkdtemp(dir=folder), drivers={"script": table}))
+    actions.start()
+    pipe = actions.pipes["script"]
+    while pipe.snapshot()["state"] != "running":
+        time.sleep(0.01)
+    return actions
+
+
+def wait_count(actions: Actions, count: int) -> None:
+    pipe = actions.pipes["script"]
+    while pipe.snapshot()["delivered"] < count:
+        time.sleep(0.002)
+
+
+def latencies_ms(folder: Path, script: Path, python: str, rate: int = 2000) -> list[float]:
+    """Return ages of events when the script has them, offered one by one at a rate."""
+    actions = started_actions(folder, script, rate * 4, python)
+    started = time.perf_counter()
+    for number in range(rate * 3):
+        wait_s = started + number / rate - time.perf_counter()
+        if wait_s > 0:
+            time.sleep(wait_s)
+        actions.submit(events(1, "timed"))
+    wait_count(actions, rate * 3)
+    status = actions.pipes["script"].driver_status()
+    actions.stop()
+    return [age / 1e6 for age in status["python_status"]["ages"]]
+
+
+def bytewax_rate(count: int) -> float | None:
+    """Return events a second of bytewax, which parses the same lines in its own process."""
+    if importlib.util.find_spec("bytewax") is None:
+        return None
+    import json
+
+    import bytewax.operators as op
+    from bytewax.dataflow import Dataflow
+    from bytewax.testing import TestingSink, TestingSource, run_main
+
+    lines = [msgspec.json.encode(event) for event in events(count)]
+    flow = Dataflow("bench")
+    stream = op.input("in", flow, TestingSource(lines, batch_size=512))
+    parsed = op.map("parse", stream, json.loads)
+    over = op.filter("over", parsed, lambda data: data["value"] > 500)
+    out: list[object] = []
+    op.output("out", over, TestingSink(out))
+    started = time.perf_counter()
+    run_main(flow)
+    return count / (time.perf_counter() - started)
+
+
+def median(measure: Callable[[], float | None], rounds: int) -> float | None:
+    found = [each for _ in range(rounds) if (each := measure()) is not None]
+    return statistics.median(found) if found else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    count, rounds = given.events, given.rounds
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        script = folder / "script.py"
+        script.write_text(SCRIPT)
+        venv.create(folder / "plain", with_pip=False)
+        codecs = {"json": str(folder / "plain" / "bin" / "python"), "msgspec": sys.executable}
+        rates: dict[str, float | None] = {}
+        for codec, python in codecs.items():
+            for label, rate in (("driver", driver_rate), ("pipe", pipe_rate)):
+                found = median(lambda r=rate, p=python: r(folder, script, count, p), rounds)
+                rates[f"{label}, {codec} in the script"] = found
+        rates["bytewax, in process"] = median(lambda: bytewax_rate(count), rounds)
+        for label, rate in rates.items():
+            print(f"{label:32} " + ("not installed" if rate is None else f"{rate:10,.0f} events/s"))
+        ages = sorted(latencies_ms(folder, script, sys.executable))
+        p50, p99 = ages[len(ages) // 2], ages[len(ages) * 99 // 100]
+        print(f"2,000/s offered: p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+
+
+if __name__ == "__main__":
+    main()
