@@ -191,7 +191,7 @@ class ConnectionCoordinator:
     def _open(self, name: str, barrier: _Barrier) -> None:
         barrier.is_open = True
         del self._barriers[name]
-        self._shared.record("barrier passed", detail=name)
+        self._shared.record("BarrierPassed", detail=name)
 
     @contextmanager
     def _breaking(self, name: str, barrier: _Barrier) -> Iterator[None]:

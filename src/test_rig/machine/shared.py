@@ -35,6 +35,8 @@ class ConnectionState(Enum):
     CONNECTING = "Connecting"
     CONNECTED = "Connected"
     TESTING = "Testing"
+    #: It follows bulk loads.
+    MONITORING = "Monitoring"
     COMPLETED = "Completed"
     ERROR = "Error"
 
@@ -82,8 +84,10 @@ class ConnectionStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoordinationEvent:
-    """Something that happened: connected, failed, all ready, a barrier passed, completed."""
+    """Something that happened."""
 
+    #: `ConnectionEstablished`, `ConnectionFailed`, `ConnectionCompleted`, `AllConnectionsReady`,
+    #: `BarrierPassed`, `TestCompleted`.
     name: str
     at: datetime
     #: None where it concerns all.

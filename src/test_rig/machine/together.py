@@ -22,7 +22,7 @@ from test_rig.machine.loading import bound_state
 from test_rig.machine.result import RunResult
 from test_rig.machine.run import is_in_event_loop
 from test_rig.machine.shared import ConnectionState
-from test_rig.machine.states import STANDARD_PATH, State
+from test_rig.machine.states import OFF_PATH, STANDARD_PATH, State
 from test_rig.targets import ConnectionConfig, Target, TargetUrl
 
 __all__ = ["CoordinatedResult", "MultiConnectionStateMachine", "run_machines", "wait_or_pend"]
@@ -60,11 +60,22 @@ class _Context(StateContext):
     def current_state(self, state: State) -> None:
         self._current = state
         if self._name is not None:
-            status = _progress(state)
-            self.coordinator.shared_state.update_status(self._name, status)
+            self._told(self._name, _progress(state))
+
+    def _told(self, name: str, status: ConnectionState) -> None:
+        shared = self.coordinator.shared_state
+        with shared.changed:
+            before = shared.connection_status[name].status
+            shared.update_status(name, status)
+            if status is ConnectionState.CONNECTED and before is ConnectionState.CONNECTING:
+                shared.record("ConnectionEstablished", connection_id=name)
+                if self.coordinator.all_connections_ready():
+                    shared.record("AllConnectionsReady")
 
 
 def _progress(state: State) -> ConnectionState:
+    if state in OFF_PATH:
+        return ConnectionState.MONITORING
     if state not in STANDARD_PATH:
         return ConnectionState.TESTING
     place = STANDARD_PATH.index(state)
@@ -189,7 +200,7 @@ class MultiConnectionStateMachine:
             )
         finally:
             self._coordinator.end("the run is over")
-        self._coordinator.shared_state.record("test completed")
+        self._coordinator.shared_state.record("TestCompleted")
         return CoordinatedResult(results)
 
     async def _one(self, name: str, machine: StateMachine) -> RunResult:
@@ -208,11 +219,11 @@ class MultiConnectionStateMachine:
             raise
         if result.error is None:
             shared.update_status(name, ConnectionState.COMPLETED)
-            shared.record("connection completed", connection_id=name)
+            shared.record("ConnectionCompleted", connection_id=name)
         else:
             message = result.error.message
             shared.update_status(name, ConnectionState.ERROR, error_message=message)
-            shared.record("connection failed", connection_id=name, detail=message)
+            shared.record("ConnectionFailed", connection_id=name, detail=message)
         return result
 
 

@@ -226,8 +226,10 @@ def test_status_and_events_are_kept() -> None:
     states = [each.status for each in shared.connection_status.values()]
     assert states == [ConnectionState.COMPLETED] * 2
     names = [event.name for event in shared.coordination_events]
-    assert names[0] == "barrier passed"
-    assert names[-1] == "test completed"
+    assert names.count("ConnectionEstablished") == 2
+    assert names.count("AllConnectionsReady") == 1
+    assert names.count("BarrierPassed") == 1
+    assert names[-1] == "TestCompleted"
     assert machine.get_coordinator().all_connections_ready()
 
 
