@@ -88,20 +88,22 @@ class Actions:
             self._lock_file = _locked(folder / "lock")
         except OSError as exc:
             raise UsageError(f"cannot be used: {exc.strerror}", where=str(folder)) from exc
-        self._judging = Judging(self.plan, now_ns=time.time_ns())
-        for each in self.plan.drivers:
-            own = folder / each.name
-            own.mkdir(exist_ok=True)
-            context = DriverContext(name=each.name, folder=own, emit=self.emit)
-            self._pipes[each.name] = Pipe(each, folder, context, clock=self._clock)
         started: list[Pipe] = []
         try:
+            self._judging = Judging(self.plan, now_ns=time.time_ns())
+            for each in self.plan.drivers:
+                own = folder / each.name
+                own.mkdir(exist_ok=True)
+                context = DriverContext(name=each.name, folder=own, emit=self.emit)
+                self._pipes[each.name] = Pipe(each, folder, context, clock=self._clock)
             for pipe in self._pipes.values():
                 pipe.start()
                 started.append(pipe)
         except BaseException:
             for pipe in started:
                 pipe.stop(0)
+            for pipe in started:
+                pipe.join()
             self._lock_file.close()
             raise
         self._router.start()

@@ -239,3 +239,24 @@ def test_what_waits_for_its_group_is_told_at_the_end(tmp_path: Path) -> None:
             actions.emit(measured(11, name))
     (told,) = [each for each in lines(tmp_path) if each["type"] == "alert"]
     assert len(told["data"]["alerts"]) == 2
+
+
+def test_a_state_that_cannot_be_read_is_told_and_the_folder_left_free(tmp_path: Path) -> None:
+    """With what to do."""
+    plan = plan_of(tmp_path)
+    plan.folder.mkdir()
+    (plan.folder / "alerts.json").write_text("nonsense")
+    with pytest.raises(UsageError, match="remove it"):
+        Actions(plan).start()
+    (plan.folder / "alerts.json").unlink()
+    with Actions(plan).running() as actions:
+        assert actions.is_alive()
+
+
+def test_a_file_that_is_no_spool_is_told(tmp_path: Path) -> None:
+    """And stops the drivers that were started before it."""
+    plan = plan_of(tmp_path)
+    plan.folder.mkdir()
+    (plan.folder / "out.sqlite3").write_text("nonsense" * 1000)
+    with pytest.raises(UsageError, match="no spool"):
+        Actions(plan).start()
