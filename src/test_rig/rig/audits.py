@@ -215,6 +215,7 @@ def _audit_all(
             origin = Origin(target=event.target.url, level=event.level, scenario=event.workload)
             writer.record_ops(origin, map(operation, event.entries))
         elif isinstance(event, LevelDone):
+            writer.flush()
             if event.row.workload is not None:
                 write_witnesses(writer, event.row.workload)
             so_far = (*done, event.so_far)

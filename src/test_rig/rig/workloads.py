@@ -169,6 +169,10 @@ def _run_workload(
     def keep(entries: Sequence[Entry]) -> None:
         writer.record_ops(origin, map(operation, entries))
 
+    def tell(progress: Progress) -> None:
+        writer.flush()  # a run that is killed has lost no more than the last second
+        on_progress(progress)
+
     started_ns = SYSTEM_CLOCK.now_ns()
     with target.scratch() as scratch:
         verdict = run_workload(
@@ -177,9 +181,10 @@ def _run_workload(
             level,
             plan,
             on_entries=keep,
-            on_progress=on_progress,
+            on_progress=tell,
             stop_at_first=stop_at_first,
         )
+    writer.flush()
     write_witnesses(writer, verdict)
     for moment in verdict.moments:
         for measured in _measured(origin, moment):

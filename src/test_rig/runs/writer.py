@@ -90,10 +90,18 @@ class RunWriter:
             self._append_op(origin, op)
 
     def record_ops(self, origin: Origin, ops: Iterable[Op]) -> None:
-        """Add operations to the history, and see them on disk; an index is its place there."""
+        """Add operations to the history; an index is its place there.
+
+        They reach the disk in batches, which cost a fraction of what each by itself would; `flush`
+        sends what waits.
+        """
         with self._writing():
             for op in ops:
                 self._append_op(origin, op)
+
+    def flush(self) -> None:
+        """See what was recorded of the history on disk."""
+        with self._writing():
             self._history.flush()
 
     def record_transcript(self, origin: Origin, transcript: Transcript) -> None:
