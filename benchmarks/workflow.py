@@ -242,7 +242,7 @@ def fill(url: str, records: int) -> None:
         number = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})"
         with sqlite3.connect(url.removeprefix("sqlite:///")) as file:
             file.execute(f"INSERT INTO wf_run {number.format(runs)} {run_row} FROM n")
-            inner = "(SELECT i - 1 AS j FROM n WHERE i <= 10)"
+            inner = f"(SELECT column1 AS j FROM (VALUES {', '.join(f'({j})' for j in range(10))}))"
             sql = f"{number.format(runs)} {step_row} FROM n, {inner} WHERE i < {runs}"
             file.execute(f"INSERT INTO wf_step {sql}")
         file.close()
