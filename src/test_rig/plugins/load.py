@@ -33,6 +33,8 @@ __all__ = ["LOADING", "NO_TEXT", "Loaded", "digest_of", "load_unit"]
 #: Imports change what the whole process sees: one file is loaded at a time.
 LOADING = threading.RLock()
 _MISSING = "<missing>"
+#: What no file of a plugin takes the place of once it is loaded.
+_OURS = {"test_rig", "test_rig_python"}
 #: The digest of an empty file.
 NO_TEXT = sha256(b"").hexdigest()
 
@@ -162,7 +164,7 @@ def _own_neighbours_only(folder: Path) -> Iterator[None]:
 
     Two folders may each have a `tables.py`: a script gets the one beside it.
     """
-    own = {path.stem for path in folder.glob("*.py")}
+    own = {path.stem for path in folder.glob("*.py")} - _OURS
     hidden = {
         name: module
         for name in own & set(sys.modules) - sys.stdlib_module_names

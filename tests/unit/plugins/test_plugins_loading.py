@@ -191,6 +191,13 @@ def test_each_folder_has_its_own_neighbours(tmp_path: Path) -> None:
     assert [vars(each.value)["name"] for each in generation.found] == ["one", "two"]
 
 
+def test_no_file_takes_the_place_of_the_rig(tmp_path: Path) -> None:
+    """Whatever its name is."""
+    write(tmp_path / "test_rig.py", "raise RuntimeError('not the rig')\n")
+    text = "from test_rig import StateHandler\nclass RealHandler(StateHandler): ...\n"
+    assert found(write(tmp_path / "real6.py", text)) == ["RealHandler"]
+
+
 def test_a_relative_import_in_a_file_says_what_to_do(tmp_path: Path) -> None:
     """A file has no package."""
     assert "name it as a module" in problem_of(write(tmp_path / "lonely6.py", "from . import x\n"))

@@ -6,7 +6,7 @@ from test_rig_python import PyState, PyStateHandler
 
 
 class LoopingHandler(PyStateHandler):
-    timeout_s = 1.0
+    timeout_s = 0.5
 
     def execute(self, context):
         while True:
