@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["Answer", "Call", "Outcome", "Script", "WorkerLimits", "WorkerPlan"]
 
@@ -47,10 +47,10 @@ class Answer:
         return self.outcome is Outcome.RETURNED
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One call: a function by its name in the module (`f`, `Class.method`) and its arguments."""
 
+    # No dataclass: one is made for each of many thousand events in a second.
     function: str
     #: JSON text of each argument.
     arguments: tuple[bytes, ...] = ()
@@ -80,6 +80,8 @@ class WorkerLimits:
     memory_bytes: int | None = None
     #: Between the exception in the script and the kill.
     grace_s: float = 0.1
+    #: How long a worker that is to be killed may take to write where it stands.
+    dump_s: float = 0.05
     #: How long loading may take.
     start_s: float = 30.0
     #: Processes that the script and all its children may start within a second.

@@ -26,7 +26,6 @@ __all__ = ["WorkerProcess"]
 
 _CHILD = Path(__file__).with_name("worker_child.py")
 _PASSED = ("PATH", "HOME", "LANG", "TZ")
-_DUMP_WAIT_S = 0.05
 _END_S = 10.0
 _NO_END_S = 1e6
 _RETURNED = Answer(outcome=Outcome.RETURNED)
@@ -164,10 +163,8 @@ class WorkerProcess:
             self._is_configured = True
             parts.append(b',"configure":' + msgspec.json.encode(_configuration(self._plan)))
         parts.append(b',"calls":[')
-        names = {call.function: msgspec.json.encode(call.function) for call in calls}
-        listed = [
-            b"[" + b",".join((names[call.function], *call.arguments)) + b"]" for call in calls
-        ]
+        names = {name: msgspec.json.encode(name) for name in {call.function for call in calls}}
+        listed = [b"[" + b",".join((names[name], *arguments)) + b"]" for name, arguments in calls]
         parts += [b",".join(listed), b"]}"]
         body = b"".join(parts)
         return struct.pack("!I", len(body)) + body
@@ -288,7 +285,7 @@ class WorkerProcess:
         before = os.fstat(self._dump.fileno()).st_size
         with suppress(OSError):
             self._life.send(b"d")
-        until, size = time.monotonic() + _DUMP_WAIT_S, before
+        until, size = time.monotonic() + self._plan.limits.dump_s, before
         while time.monotonic() < until:
             time.sleep(0.005)
             now = os.fstat(self._dump.fileno()).st_size

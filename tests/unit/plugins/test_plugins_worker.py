@@ -82,14 +82,15 @@ def called(worker: Worker, function: str, *arguments: object) -> Answer:
 def test_every_fault_is_an_answer_and_the_next_call_is_good(worker: Worker, fault: str) -> None:
     """It ends as it should, well within the test's own limit."""
     called(worker, "good")
-    answer = worker.call(fault, timeout_s=LIMIT_S)
+    limit_s = LIMIT_S if FAULTS[fault] == STOPPED else PATIENT_S
+    answer = worker.call(fault, timeout_s=limit_s)
     assert answer.outcome in FAULTS[fault], answer
     assert called(worker, "good", 7).value["value"] == 7
 
 
 def test_state_is_kept_between_calls_and_over_exceptions() -> None:
     """A soft limit, too, costs only its call."""
-    with Worker(plan()) as worker:
+    with Worker(plan(limits=WorkerLimits(grace_s=20))) as worker:
         called(worker, "good")
         assert called(worker, "raise_error").outcome is Outcome.RAISED
         assert worker.call("endless_loop", timeout_s=LIMIT_S).outcome is Outcome.TIMED_OUT
@@ -110,7 +111,7 @@ def test_a_batch_names_the_guilty_call_and_runs_the_others() -> None:
 
 def test_a_kill_tells_where_the_script_stood() -> None:
     """With file, line and function."""
-    with Worker(plan()) as worker:
+    with Worker(plan(limits=WorkerLimits(dump_s=20))) as worker:
         called(worker, "good")
         answer = worker.call("swallow_everything", timeout_s=LIMIT_S)
         crash = called(worker, "segfault")

@@ -20,7 +20,7 @@ from test_rig.actions.delivery import DELIVERED, Delivery, rejected, retry
 from test_rig.actions.driver import DriverContext, DriverType
 from test_rig.actions.drivers.python_isolated import run_alone
 from test_rig.actions.drivers.python_script import FunctionNames, LiveScript
-from test_rig.actions.event import AlertEvent, Event, MeasurementEvent
+from test_rig.actions.event import AlertEvent, ClearEvent, Event, MeasurementEvent
 from test_rig.actions.options import Count, Names, Options, Seconds
 from test_rig.actions.payload import fields_of
 from test_rig.clock import SYSTEM_CLOCK
@@ -245,15 +245,16 @@ class PythonDriver:
         return self._noted(batch, answers)
 
     def _send_together(self, batch: Sequence[Event]) -> list[Answer]:
-        names = {MeasurementEvent: self._names.update, AlertEvent: self._names.alert}
+        update, clear = self._names.update, self._names.clear
+        names = {MeasurementEvent: update, AlertEvent: self._names.alert, ClearEvent: clear}
+        there = {name for name in names.values() if self._script.has(name)}
         calls, places = [], []
         for place, event in enumerate(batch):
-            name = names.get(type(event), self._names.clear)
-            if self._script.has(name):
-                arguments = () if name == self._names.clear else (_ENCODE(event),)
-                calls.append(Call(name, arguments))
+            name = names[type(event)]
+            if name in there:
+                calls.append(Call(name, () if name == clear else (_ENCODE(event),)))
                 places.append(place)
-        answers = [Answer(outcome=Outcome.RETURNED)] * len(batch)
+        answers = [_RETURNED] * len(batch)
         if calls:
             for place, answer in zip(places, self._script.run(calls), strict=True):
                 answers[place] = answer
@@ -281,24 +282,29 @@ class PythonDriver:
         return answers + [Answer(outcome=Outcome.NOT_RUN)] * rest
 
     def _noted(self, batch: Sequence[Event], answers: Sequence[Answer]) -> list[Delivery]:
-        deliveries: list[Delivery] = []
-        for event, answer in zip(batch, answers, strict=True):
-            if answer.outcome is Outcome.NOT_RUN:
-                deliveries.append(_LATER)
-                continue
-            self._outcomes[answer.outcome.value] += 1
-            self._history.append((event, answer.outcome, answer.error))
-            if answer.outcome is Outcome.RETURNED:
-                self._error = ""
-                deliveries.append(DELIVERED)
-                if answer.value is not None:
-                    self._last_result = _read(answer.value)
-                    _LOG.debug("%s returned %r", self._path.name, self._last_result)
-            else:
-                self._error = f"{answer.outcome.value}: {answer.error}"
-                deliveries.append(rejected(self._error, detail=answer.detail))
-            self._state = "Active" if type(event) in _SHOWN else "Cleared"
-        return deliveries
+        """Return what the answers mean, and keep them in the history."""
+        ran = [each for each in answers if each.outcome is not Outcome.NOT_RUN]
+        for outcome, count in Counter([each.outcome for each in ran]).items():
+            self._outcomes[outcome.value] += count
+        self._history.extend(
+            (event, answer.outcome, answer.error)
+            for event, answer in zip(batch, ran, strict=False)  # what did not run stands last
+        )
+        if ran:
+            self._state = "Cleared" if type(batch[len(ran) - 1]) is ClearEvent else "Active"
+        return [self._meant(answer) for answer in answers]
+
+    def _meant(self, answer: Answer) -> Delivery:
+        if answer.outcome is Outcome.NOT_RUN:
+            return _LATER
+        if answer.outcome is Outcome.RETURNED:
+            self._error = ""
+            if answer.value is not None:
+                self._last_result = _read(answer.value)
+                _LOG.debug("%s returned %r", self._path.name, self._last_result)
+            return DELIVERED
+        self._error = f"{answer.outcome.value}: {answer.error}"
+        return rejected(self._error, detail=answer.detail)
 
     def _look(self) -> None:
         """Look at the file until the end; what its text is decides, not its date."""
@@ -329,7 +335,7 @@ class PythonDriver:
         )
 
 
-_SHOWN = (MeasurementEvent, AlertEvent)
+_RETURNED = Answer(outcome=Outcome.RETURNED)
 _LATER = Delivery(
     retry("").fate, "the batch's time was over before it came to this event", was_tried=False
 )

@@ -119,13 +119,16 @@ class LiveScript:
             )
 
     def ask(self, function: str, *, wait_s: float) -> Answer | None:
-        """Call a function that may not be there; None if it is not, or the script is busy."""
+        """Call a function that may not be there; None if it is not, or the script is busy.
+
+        Its limit is that of every call: to be asked must not end a script sooner.
+        """
         if not self._guard.acquire(timeout=wait_s):
             return None
         try:
             if self._now is None or function not in self._now.has:
                 return None
-            return self._now.worker.call(function, timeout_s=min(wait_s, self._timeout_s))
+            return self._now.worker.call(function, timeout_s=self._timeout_s)
         except (PluginError, WorkerResting):
             return None
         finally:
