@@ -151,6 +151,16 @@ class Worker:
             self._is_closed = True
             self._drop()
 
+    def kill(self) -> None:
+        """End the process now, also in the middle of a call; no other is started.
+
+        For any thread: whoever is in a call gets its answer.
+        """
+        self._is_closed = True
+        process = self._process
+        if process is not None:
+            process.interrupt()
+
     def __enter__(self) -> Worker:
         return self
 

@@ -129,6 +129,11 @@ class WorkerProcess:
             if problem is not None:
                 return self._broken(answers, problem, limit_s)
 
+    def interrupt(self) -> None:
+        """Have the process killed; whoever waits for it learns of it. For any thread."""
+        with suppress(OSError):
+            self._life.send(b"k")
+
     def kill(self) -> None:
         """End the process and all that it started."""
         self.is_spent = True

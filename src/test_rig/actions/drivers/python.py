@@ -179,9 +179,14 @@ class PythonDriver:
     async def stop(self, *, timeout_s: float) -> None:
         """Call `shutdown` and end the process."""
         self._stopping.set()
-        async with asyncio.timeout(timeout_s):
-            await asyncio.to_thread(self._end)
-        self._state = "Shutdown"
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.to_thread(self._end)
+        except TimeoutError:
+            self._script.kill()
+            raise
+        finally:
+            self._state = "Shutdown"
 
     async def status(self) -> Mapping[str, Any]:
         """Tell what is true of the script, with what its own `get_status` says."""

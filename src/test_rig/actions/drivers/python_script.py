@@ -51,6 +51,8 @@ class _Version:
     digest: str
     worker: Worker
     has: frozenset[str] = frozenset()
+    #: Whether it has come into service: a new process of it need not show that it is good.
+    has_served: bool = False
 
 
 class LiveScript:
@@ -163,9 +165,16 @@ class LiveScript:
     def stop(self) -> None:
         """Call `shutdown` and end the worker. Calling it again does nothing."""
         with self._reloading, self._guard:
-            old, self._now = self._now, None
+            old = self._now
             if old is not None:
                 self._shut_down(old)
+            self._now = None
+
+    def kill(self) -> None:
+        """End the worker now, also in the middle of a call. For any thread."""
+        now = self._now
+        if now is not None:
+            now.worker.kill()
 
     @property
     def digest(self) -> str:
@@ -199,7 +208,7 @@ class LiveScript:
         script = replace(self._plan.script, path=self._path, text=text)
 
         def prepare(worker: Worker) -> None:
-            self._prepare(version, worker, is_first=is_first)
+            self._prepare(version, worker, is_tried=not is_first and not version.has_served)
 
         worker = Worker(replace(self._plan, script=script), prepare=prepare, on_line=self._printed)
         version = _Version(text, _digest(text), worker)
@@ -210,24 +219,32 @@ class LiveScript:
             raise
         return version
 
-    def _prepare(self, version: _Version, worker: Worker, *, is_first: bool) -> None:
+    def _prepare(self, version: _Version, worker: Worker, *, is_tried: bool) -> None:
         names = (*self._names.all, _GET_STATE, _SET_STATE, _SELF_TEST)
         version.has = worker.functions(*names)
-        if not version.has & set(self._names.all) and not is_first:
-            what = f"has none of the functions {', '.join(self._names.all)}"
-            raise PluginError([Problem(where=str(self._path), what=what)])
+        lost = self._lost(version) if is_tried else ""
+        if lost:
+            raise PluginError([Problem(where=str(self._path), what=lost)])
         if self._names.init in version.has:
             answer = worker.call(self._names.init, timeout_s=self._timeout_s)
             is_alive = answer.is_ok or not answer.is_fresh_after
-            if not is_first or not is_alive:
+            if is_tried or not is_alive:
                 worker.require(answer, self._names.init)
             elif not answer.is_ok:
                 _LOG.warning("%s: %s: %s", self._path, self._names.init, answer.error)
-        if _SELF_TEST in version.has and not is_first:
+        if _SELF_TEST in version.has and is_tried:
             answer = worker.require(worker.call(_SELF_TEST, timeout_s=self._timeout_s), _SELF_TEST)
             if answer.value is False:
                 what = f"{_SELF_TEST} returned False"
                 raise PluginError([Problem(where=str(self._path), what=what)])
+
+    def _lost(self, version: _Version) -> str:
+        """Return what a new version lacks that serves now; without it events would be dropped."""
+        if not version.has & set(self._names.all):
+            return f"has none of the functions {', '.join(self._names.all)}"
+        wanted = {self._names.update, self._names.alert, self._names.clear}
+        lost = sorted((self._serving().has - version.has) & wanted)
+        return f"has no longer the functions {', '.join(lost)}" if lost else ""
 
     def _swap(self, new: _Version) -> None:
         with self._guard:
@@ -235,16 +252,16 @@ class LiveScript:
             try:
                 if _GET_STATE in old.has and _SET_STATE in new.has:
                     state = old.worker.call(_GET_STATE, timeout_s=self._timeout_s)
-                    if state.is_ok:
-                        given = new.worker.call(_SET_STATE, state.value, timeout_s=self._timeout_s)
-                        new.worker.require(given, _SET_STATE)
+                    old.worker.require(state, _GET_STATE)
+                    given = new.worker.call(_SET_STATE, state.value, timeout_s=self._timeout_s)
+                    new.worker.require(given, _SET_STATE)
             except BaseException:
                 new.worker.close()
                 raise
             self._serve(new)
 
     def _serve(self, version: _Version) -> None:
-        self._now = version
+        self._now, version.has_served = version, True
         self.versions += 1
         self.refusal, self._refused_digest = "", ""
         if self._kept is not None:
