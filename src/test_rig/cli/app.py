@@ -6,6 +6,7 @@ import typer
 
 from test_rig.cli.actions import app as actions_app
 from test_rig.cli.audit import audit
+from test_rig.cli.check import check
 from test_rig.cli.config import app as config_app
 from test_rig.cli.connect import connect
 from test_rig.cli.history import app as history_app
@@ -47,6 +48,7 @@ def _root(
 
 
 app.command()(audit)
+app.command()(check)
 app.command()(connect)
 app.command()(replay)
 app.command()(report)

@@ -1,0 +1,49 @@
+"""`test-rig check`: a history held against the isolation levels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from test_rig.checker import Checked
+
+__all__ = ["check"]
+
+_CODES = {"valid": 0, "invalid": 1, "unknown": 3}
+
+
+def check(
+    history: Annotated[Path, typer.Argument(help="The file of the history.")],
+    level: Annotated[
+        str | None, typer.Option(help="The level to hold it against; any anomaly counts else.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Say which anomalies a history of lists shows, and which levels they rule out.
+
+    Exit code 0 when the level is not contradicted, 1 when it is, 2 for a malformed history, 3 when
+    it could not be judged.
+    """
+    import msgspec
+
+    from test_rig.checker import check as judge
+    from test_rig.history import read_history
+
+    found = judge(read_history(history), level=level)
+    typer.echo(msgspec.json.encode(found).decode() if as_json else _text(found))
+    raise typer.Exit(_CODES[found.verdict.value])
+
+
+def _text(found: Checked) -> str:
+    held = "" if found.level is None else f" at {found.level}"
+    lines = [f"{found.verdict.value}{held}: {found.transactions} transactions"]
+    for each in found.seen:
+        lines += ["", each.anomaly, *(f"  {why}" for why in each.why)]
+    lines += ["", f"weakest level violated: {', '.join(found.weakest_broken) or 'none'}"]
+    lines.append(
+        f"strongest level not contradicted: {', '.join(found.strongest_standing) or 'none'}"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,29 @@
+"""Isolation levels, anomalies of scenarios and of histories, and which level forbids which."""
+
+from test_rig.isolation.levels import (
+    Anomaly,
+    AnomalyInfo,
+    Level,
+    LevelInfo,
+    forbids,
+    strongest_levels,
+)
+from test_rig.isolation.phenomena import (
+    CYCLES,
+    history_levels,
+    strongest_standing,
+    weakest_broken,
+)
+
+__all__ = [
+    "CYCLES",
+    "Anomaly",
+    "AnomalyInfo",
+    "Level",
+    "LevelInfo",
+    "forbids",
+    "history_levels",
+    "strongest_levels",
+    "strongest_standing",
+    "weakest_broken",
+]
