@@ -8,6 +8,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 __all__ = ["Answer", "Call", "Outcome", "Script", "WorkerLimits", "WorkerPlan"]
 
 
@@ -27,9 +29,10 @@ class Outcome(Enum):
     NOT_RUN = "not run"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """What became of one call."""
+
+    # No dataclass: one is made for each of many thousand events in a second.
 
     outcome: Outcome
     #: What the function returned, as JSON has it.
@@ -40,6 +43,8 @@ class Answer:
     detail: str = ""
     #: Whether the worker had to be replaced: what the script kept in its module is lost.
     is_fresh_after: bool = False
+    #: How long it took; None where the worker's end took that along, or it did not run.
+    duration_s: float | None = None
 
     @property
     def is_ok(self) -> bool:

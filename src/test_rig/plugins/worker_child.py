@@ -183,10 +183,12 @@ class Work:
         stamp[_CALL], stamp[_SINCE] = 0, now()
         stamp[_REQUEST] = number
         index, done, count = 0, 0, len(request["calls"])
+        begun: List[int] = []
         for index, call in enumerate(request["calls"]):
             since = now()
             if since > until:
                 break
+            begun.append(since)
             stamp[_SINCE] = since
             stamp[_CALL] = index + 1
             try:
@@ -205,6 +207,7 @@ class Work:
             self._leave_if_forked()
             done = index + 1
         arm(timer, 0)
+        begun.append(now())
         stamp[_CALL] = 0
         self._write(
             {
@@ -212,6 +215,9 @@ class Work:
                 "done": done,
                 "count": count,
                 "results": [[key, value] for key, value in results.items()],
+                "took_us": [
+                    (begun[place + 1] - begun[place]) // 1000 for place in range(len(begun) - 1)
+                ],
             }
         )
 
@@ -317,7 +323,8 @@ class Work:
             kind, self._spare = "memory", None
         elif isinstance(error, CallTimedOut):
             kind = "timed out"
-        told = {"id": number, "call": index, "kind": kind}
+        took_us = (time.monotonic_ns() - self._stamp[_SINCE]) // 1000
+        told = {"id": number, "call": index, "kind": kind, "took_us": took_us}
         try:
             told["error"] = "{}: {}".format(type(error).__name__, error)[:4000]
         except BaseException:  # noqa: BLE001 - its own __str__ is the script's too

@@ -224,10 +224,13 @@ class WorkerProcess:
                 if "kind" in message:
                     answers[message["call"]] = self._failed(message)
                     continue
-                for index, value in message["results"]:
-                    answers[index] = Answer(outcome=Outcome.RETURNED, value=value)
-                for index in range(message["done"]):
-                    answers[index] = answers[index] or _RETURNED
+                values = dict(message["results"])
+                for index, took_us in enumerate(message["took_us"][: message["done"]]):
+                    answers[index] = answers[index] or Answer(
+                        outcome=Outcome.RETURNED,
+                        value=values.get(index),
+                        duration_s=took_us / 1e6,
+                    )
             except (msgspec.DecodeError, LookupError, TypeError):
                 self.is_spent = True  # the script wrote into the socket itself
                 return False
@@ -245,6 +248,7 @@ class WorkerProcess:
             error=message["error"],
             detail=message.get("traceback", ""),
             is_fresh_after=self.is_spent,
+            duration_s=message["took_us"] / 1e6,
         )
 
     def _completed(self, answers: Sequence[Answer | None]) -> list[Answer]:
@@ -255,14 +259,20 @@ class WorkerProcess:
     # -- the end -----------------------------------------------------------------------------
 
     def _broken(self, answers: list[Answer | None], problem: str, limit_s: float) -> list[Answer]:
-        number, call, _ = self._stamp()
+        number, call, since_ns = self._stamp()
+        took_s = time.monotonic() - since_ns / 1e9
         if problem == "late":
             self._ask_where()
         self.kill()
         self._drain()
         self._take_answers(answers)
-        guilty = max(0, call - 1) if number == self._number else 0
         told = self._told(problem, limit_s)
+        if number != self._number and problem == "ended":
+            # It was gone before it came to the first call, which is not that one's fault.
+            unreached = Answer(outcome=Outcome.NOT_RUN, error=told.error, detail=told.detail)
+            return [unreached] * len(answers)
+        guilty = max(0, call - 1) if number == self._number else 0
+        told = msgspec.structs.replace(told, duration_s=took_s)
         made = [each or _RETURNED for each in answers[:guilty]]
         made.append(answers[guilty] or told)
         return made + [Answer(outcome=Outcome.NOT_RUN) for _ in answers[guilty + 1 :]]

@@ -146,3 +146,24 @@ def test_a_script_that_does_not_end_is_killed(tmp_path: Path) -> None:
     began = time.monotonic()
     asyncio.run(go())  # it waits for the threads that it started
     assert time.monotonic() - began < 100
+
+
+def test_every_call_is_told_with_its_duration(tmp_path: Path) -> None:
+    """One that returned, one that was stopped and one that took the process down."""
+    text = (
+        "import os, time\ndef on_measurement(data):\n    time.sleep(data['value'])\n"
+        "    if data['value'] == 0.25: os._exit(1)\n"
+    )
+
+    async def go() -> None:
+        driver = await started(tmp_path, text, timeout_seconds=3)
+        for value in (0.5, 60, 0.25):
+            await driver.send([number(value)])
+        await driver.stop(timeout_s=30)
+        past = driver.history()
+        assert [each["outcome"] for each in past] == ["returned", "timed out", "crashed"]
+        assert all(
+            each["duration_s"] >= least for each, least in zip(past, (0.5, 3, 0.25), strict=True)
+        )
+
+    asyncio.run(go())

@@ -154,7 +154,9 @@ class PythonDriver:
         self._plan = plan
         self._state = "Not initialized"
         self._error = ""
-        self._history: deque[tuple[Event, Outcome, str]] = deque(maxlen=options.max_history)
+        self._history: deque[tuple[Event, Outcome, str, float | None]] = deque(
+            maxlen=options.max_history
+        )
         self._outcomes: Counter[str] = Counter()
         self._calls_s = 0.0
         self._last_result: Any = None
@@ -212,11 +214,16 @@ class PythonDriver:
         return not self._options.isolated and self._script.reload()
 
     def history(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """Return past events with what became of each, the newest last."""
+        """Return past events, what became of each and how long it took, the newest last."""
         past = list(self._history)[-limit:] if limit else list(self._history)
         return [
-            {**fields_of(event), "outcome": outcome.value, "error": error}
-            for event, outcome, error in past
+            {
+                **fields_of(event),
+                "outcome": outcome.value,
+                "error": error,
+                "duration_s": duration_s,
+            }
+            for event, outcome, error, duration_s in past
         ]
 
     def statistics(self) -> dict[str, Any]:
@@ -292,11 +299,12 @@ class PythonDriver:
         for outcome, count in Counter([each.outcome for each in ran]).items():
             self._outcomes[outcome.value] += count
         self._history.extend(
-            (event, answer.outcome, answer.error)
-            for event, answer in zip(batch, ran, strict=False)  # what did not run stands last
+            (event, answer.outcome, answer.error, answer.duration_s)
+            for event, answer in zip(batch, answers, strict=True)
+            if answer.outcome is not Outcome.NOT_RUN
         )
         if ran:
-            self._state = "Cleared" if type(batch[len(ran) - 1]) is ClearEvent else "Active"
+            self._state = "Cleared" if type(self._history[-1][0]) is ClearEvent else "Active"
         return [self._meant(answer) for answer in answers]
 
     def _meant(self, answer: Answer) -> Delivery:
