@@ -322,13 +322,16 @@ class PythonDriver:
     def _look(self) -> None:
         """Look at the file until the end; what its text is decides, not its date."""
         seen: object = None
+        before: object = None
         while not self._stopping.wait(_LOOK_S):
             with suppress(OSError):
                 info = self._path.stat()
                 now = (info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_ino)
-                if now != seen:
+                # What changed since the last look may be half written.
+                if now != seen and now == before:
                     self.reload()
                     seen = now
+                before = now
 
     def _end(self) -> None:
         if self._watch is not None:
