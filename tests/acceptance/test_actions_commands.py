@@ -154,7 +154,8 @@ def test_json_lines_become_events_and_alerts(tmp_path: Path) -> None:
 def test_the_example_does_what_it_says(tmp_path: Path) -> None:
     """Its program's lines become measurements and grouped alerts."""
     example = Path(__file__).parents[2] / "examples" / "actions"
-    (tmp_path / "test-rig.toml").write_text((example / "test-rig.toml").read_text())
+    for name in ("test-rig.toml", "display.py"):
+        (tmp_path / name).write_text((example / name).read_text())
     text = subprocess.run(
         [sys.executable, str(example / "feed.py")], capture_output=True, text=True, check=True
     ).stdout
