@@ -1,5 +1,6 @@
 """The judge of histories: what one shows, and which levels that rules out."""
 
-from test_rig.checker.judge import Checked, Seen, check
+from test_rig.checker.judge import Checked, check
+from test_rig.checker.witness import Edge, EdgeKind, Seen, told
 
-__all__ = ["Checked", "Seen", "check"]
+__all__ = ["Checked", "Edge", "EdgeKind", "Seen", "check", "told"]

@@ -9,28 +9,23 @@ that was read. A key whose reads contradict each other gives no edges.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TypeAlias
 
 import numpy as np
 
 from test_rig.checker.graph import RW, WR, WW, Edges
+from test_rig.checker.witness import Edge, EdgeKind, Seen
 from test_rig.history import APPEND, FAIL, OK, READ, History
 
-__all__ = ["Shown", "infer"]
-
-#: Anomaly, transactions, why.
-_Tell: TypeAlias = Callable[[str, tuple[int, ...], str], None]
+__all__ = ["Shown", "edge_of", "infer"]
 
 
 @dataclass(slots=True)
 class Shown:
     """What was found without looking for cycles."""
 
-    #: Anomaly, the transactions that show it, and why.
-    anomalies: list[tuple[str, tuple[int, ...], str]] = field(default_factory=list)
+    anomalies: list[Seen] = field(default_factory=list)
     edges: list[tuple[int, int, int, int, int]] = field(default_factory=list)
     #: A mark for each transaction that is committed, or unknown and observed.
     counts: list[bool] = field(default_factory=list)
@@ -109,44 +104,91 @@ def _keys(history: History) -> dict[int, _Key]:
     return keys
 
 
+def edge_of(
+    history: History, transactions: tuple[int, int], kind: EdgeKind, mops: tuple[int, int]
+) -> Edge:
+    """Return an edge with what its micro-operations did; those of an order are -1."""
+    source, target = transactions
+    first, second = mops
+    if first < 0:
+        return Edge(source=source, target=target, kind=kind)
+    written = int(history.value[second])
+    seen = history.elements(first)
+    return Edge(
+        source=source,
+        target=target,
+        kind=kind,
+        key=history.key_of(first),
+        first=(seen[-1] if seen else None) if kind is EdgeKind.RW else int(history.value[first]),
+        second=int(history.value[first]) if kind is EdgeKind.WR else written,
+        first_mop=first,
+        second_mop=second,
+    )
+
+
+class _Told:
+    """The anomalies of one key, each told once."""
+
+    def __init__(self, history: History, name: int | str, shown: Shown) -> None:
+        self._history, self._name, self._shown = history, name, shown
+        self._told: set[tuple[str, tuple[int, ...]]] = set()
+
+    def tell(
+        self,
+        anomaly: str,
+        transactions: tuple[int, ...],
+        why: str,
+        mops: tuple[int, ...],
+        kind: EdgeKind | None = None,
+    ) -> None:
+        """Tell one; with a kind it is an edge between two transactions and micro-operations."""
+        if (anomaly, transactions) in self._told:
+            return
+        self._told.add((anomaly, transactions))
+        edges: tuple[Edge, ...] = ()
+        if kind is not None:
+            (source, target), (first, second) = transactions, mops
+            edges = (edge_of(self._history, (source, target), kind, (first, second)),)
+        why = f"key {self._name}: {why}"
+        self._shown.anomalies.append(
+            Seen(anomaly=anomaly, transactions=transactions, why=(why,), edges=edges, mops=mops)
+        )
+
+
 def _judge_key(history: History, name: int | str, key: _Key, shown: Shown) -> None:
     longest = max((read.seen for read in key.reads), key=len, default=())
     is_sound = True
-    told: set[tuple[str, tuple[int, ...]]] = set()
-
-    def tell(anomaly: str, transactions: tuple[int, ...], why: str) -> None:
-        if (anomaly, transactions) not in told:
-            told.add((anomaly, transactions))
-            shown.anomalies.append((anomaly, transactions, f"key {name}: {why}"))
-
+    told = _Told(history, name, shown)
     for read in key.reads:
         reader, seen = read.transaction, read.seen
         if len(set(seen)) < len(seen):
-            tell("duplicate-elements", (reader,), f"T{reader} read {list(seen)}")
+            told.tell("duplicate-elements", (reader,), f"T{reader} read {list(seen)}", (read.mop,))
             is_sound = False
         if seen != longest[: len(seen)]:
-            other = next(each.transaction for each in key.reads if each.seen == longest)
-            why = f"T{reader} read {list(seen)}, T{other} read {list(longest)}"
-            tell("incompatible-order", (reader, other), why)
+            other = next(each for each in key.reads if each.seen == longest)
+            pair = (reader, other.transaction)
+            why = f"T{reader} read {list(seen)}, T{pair[1]} read {list(longest)}"
+            told.tell("incompatible-order", pair, why, (read.mop, other.mop))
             is_sound = False
         for value in seen:
-            _, writer = key.appends.get(value, (-1, -1))
+            mop, writer = key.appends.get(value, (-1, -1))
             if writer < 0:
-                tell("garbage-read", (reader,), f"T{reader} read {value}, which nobody appended")
+                why = f"T{reader} read {value}, which nobody appended"
+                told.tell("garbage-read", (reader,), why, (read.mop,))
                 is_sound = False
             elif writer != reader and history.type[writer] == FAIL:
                 why = f"T{reader} read {value} of T{writer}, which was rolled back"
-                tell("G1a", (writer, reader), why)
+                told.tell("G1a", (writer, reader), why, (mop, read.mop), EdgeKind.WR)
         if seen and (found := key.appends.get(seen[-1])) is not None:
-            writer = found[1]
+            mop, writer = found
             if writer != reader and key.final[writer] != seen[-1]:
                 why = f"T{reader} read {seen[-1]} last; T{writer} appended more after it"
-                tell("G1b", (writer, reader), why)
+                told.tell("G1b", (writer, reader), why, (mop, read.mop), EdgeKind.WR)
         if (fault := _internal(read, key)) is not None:
-            tell("internal", (reader,), f"T{reader} {fault}")
+            told.tell("internal", (reader,), f"T{reader} {fault}", (read.mop,))
             is_sound = False
-    _dirty_updates(history, key, longest, tell)
-    _lost_updates(key, tell)
+    _dirty_updates(history, key, longest, told)
+    _lost_updates(key, told)
     if is_sound:
         shown.edges.extend(_edges(key, longest, shown.counts))
 
@@ -164,30 +206,30 @@ def _internal(read: _Read, key: _Key) -> str | None:
     return None
 
 
-def _dirty_updates(history: History, key: _Key, longest: tuple[int, ...], tell: _Tell) -> None:
-    writers = [key.appends.get(value, (-1, -1))[1] for value in longest]
-    failed = [
-        place for place, each in enumerate(writers) if each >= 0 and history.type[each] == FAIL
-    ]
-    for place in failed:
-        rest = (each for each in writers[place + 1 :] if each >= 0 and history.type[each] == OK)
+def _dirty_updates(history: History, key: _Key, longest: tuple[int, ...], told: _Told) -> None:
+    order = [key.appends.get(value, (-1, -1)) for value in longest]
+    for place, (mop, writer) in enumerate(order):
+        if writer < 0 or history.type[writer] != FAIL:
+            continue
+        rest = (each for each in order[place + 1 :] if each[1] >= 0 and history.type[each[1]] == OK)
         after = next(rest, None)
         if after is not None:
-            why = f"T{after} built on {longest[place]} of T{writers[place]}, which was rolled back"
-            tell("dirty-update", (writers[place], after), why)
+            why = f"T{after[1]} built on {longest[place]} of T{writer}, which was rolled back"
+            told.tell("dirty-update", (writer, after[1]), why, (mop, after[0]), EdgeKind.WW)
 
 
-def _lost_updates(key: _Key, tell: _Tell) -> None:
-    updates: dict[tuple[int, ...], list[int]] = defaultdict(list)
+def _lost_updates(key: _Key, told: _Told) -> None:
+    updates: dict[tuple[int, ...], list[_Read]] = defaultdict(list)
     for read in key.reads:
         writes_later = key.final.get(read.transaction)
         if read.last is None and not read.own and writes_later is not None:
-            updates[read.seen].append(read.transaction)
-    for seen, transactions in updates.items():
-        if len(transactions) > 1:
+            updates[read.seen].append(read)
+    for seen, reads in updates.items():
+        if len(reads) > 1:
+            transactions = tuple(read.transaction for read in reads)
             names = " and ".join(f"T{each}" for each in transactions)
             why = f"{names} each read {list(seen)} and then appended"
-            tell("lost-update", tuple(transactions), why)
+            told.tell("lost-update", transactions, why, tuple(read.mop for read in reads))
 
 
 def _edges(

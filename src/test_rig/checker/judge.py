@@ -7,28 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from test_rig.checker.append import infer
+from test_rig.checker.append import edge_of, infer
 from test_rig.checker.cycles import Step, find_cycles
 from test_rig.checker.graph import PROCESS, REALTIME, RW, WR, WW, order_edges
+from test_rig.checker.witness import Edge, EdgeKind, Seen, told
 from test_rig.errors import UnknownName, UsageError
 from test_rig.history import History, Timescale, models, validate
 from test_rig.isolation import history_levels, strongest_standing, weakest_broken
 from test_rig.verdict import Verdict
 
-__all__ = ["Checked", "Seen", "check"]
+__all__ = ["Checked", "check"]
 
-_KINDS = {WW: "ww", WR: "wr", RW: "rw", PROCESS: "process", REALTIME: "realtime"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """One anomaly that the history shows."""
-
-    anomaly: str
-    #: Places in the history; those of a cycle in its order.
-    transactions: tuple[int, ...]
-    #: Who read what of whom, and why the order follows.
-    why: tuple[str, ...]
+_KINDS = {
+    WW: EdgeKind.WW,
+    WR: EdgeKind.WR,
+    RW: EdgeKind.RW,
+    PROCESS: EdgeKind.PROCESS,
+    REALTIME: EdgeKind.REALTIME,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +59,8 @@ def check(history: History, *, level: str | None = None) -> Checked:
     validate(history)
     shown = infer(history)
     process, realtime, count = order_edges(history, np.array(shown.counts, dtype=bool))
-    seen = [Seen(anomaly=a, transactions=t, why=(why,)) for a, t, why in shown.anomalies]
-    seen += [
-        Seen(anomaly=name, transactions=_members(steps, len(history)), why=_told(history, steps))
-        for name, steps in find_cycles(shown.columns(), process, realtime, count)
-    ]
+    cycles = find_cycles(shown.columns(), process, realtime, count)
+    seen = [*shown.anomalies, *(_cycle(history, name, steps) for name, steps in cycles)]
     names = {each.anomaly for each in seen}
     has_realtime = history.clock is not Timescale.SESSION
     is_bad = bool(names if level is None else names & levels[level])
@@ -85,34 +78,21 @@ def check(history: History, *, level: str | None = None) -> Checked:
     )
 
 
-def _members(steps: Sequence[Step], count: int) -> tuple[int, ...]:
-    return tuple(step[0] for step in steps if step[0] < count)
-
-
-def _told(history: History, steps: Sequence[Step]) -> tuple[str, ...]:
-    """Return why each transaction of a cycle precedes the next one."""
+def _cycle(history: History, name: str, steps: Sequence[Step]) -> Seen:
+    """Return a cycle, without its nodes of real time."""
     shift = next(place for place, step in enumerate(steps) if step[0] < len(history))
-    lines: list[str] = []
+    edges: list[Edge] = []
     begun = -1
     for source, target, kind, first, second in [*steps[shift:], *steps[:shift]]:
         begun = source if source < len(history) else begun
-        if target >= len(history):
-            continue  # on the way through time
-        before = f"T{begun} < T{target} ({_KINDS[kind]}):"
-        if kind == PROCESS:
-            lines.append(f"{before} the session of both did T{begun} first")
-        elif kind == REALTIME:
-            lines.append(f"{before} T{begun} had ended before T{target} began")
-        else:
-            lines.append(f"{before} {_reason(history, kind, (begun, target), (first, second))}")
-    return tuple(lines)
-
-
-def _reason(history: History, kind: int, pair: tuple[int, int], mops: tuple[int, int]) -> str:
-    key = history.key_of(mops[0])
-    first, second = int(history.value[mops[0]]), int(history.value[mops[1]])
-    if kind == WW:
-        return f"T{pair[1]} appended {second} to key {key} after T{pair[0]}'s {first}"
-    if kind == WR:
-        return f"T{pair[1]} read key {key} with {first}, which T{pair[0]} appended"
-    return f"T{pair[0]} read key {key} without {second}, which T{pair[1]} appended"
+        if target < len(history):
+            edges.append(edge_of(history, (begun, target), _KINDS[kind], (first, second)))
+    return Seen(
+        anomaly=name,
+        transactions=tuple(edge.source for edge in edges),
+        why=told(edges),
+        edges=tuple(edges),
+        mops=tuple(
+            mop for edge in edges for mop in (edge.first_mop, edge.second_mop) if mop is not None
+        ),
+    )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from test_rig.checker import check
+from test_rig.checker import Edge, EdgeKind, check, told
 from test_rig.checker.graph import _numbered, _tarjan, components
 from test_rig.history import History, HistoryBuilder, Mop, OpType
 from test_rig.verdict import Verdict
@@ -130,6 +130,44 @@ def test_a_level_that_permits_it_is_not_contradicted() -> None:
     planted = history(PLANTED["G2-item"][0])
     assert check(planted, level="snapshot isolation").verdict is Verdict.VALID
     assert check(planted, level="serializable").verdict is Verdict.INVALID
+
+
+def test_a_cycle_is_told_as_edges() -> None:
+    """Each edge has its transactions, its key, its values and where they were written and read."""
+    (seen,) = check(history(PLANTED["G-single"][0])).seen
+    assert set(seen.edges) == {
+        Edge(
+            source=0,
+            target=1,
+            kind=EdgeKind.WR,
+            key=1,
+            first=1,
+            second=1,
+            first_mop=0,
+            second_mop=2,
+        ),
+        Edge(
+            source=1,
+            target=0,
+            kind=EdgeKind.RW,
+            key=2,
+            first=None,
+            second=1,
+            first_mop=3,
+            second_mop=1,
+        ),
+    }
+    assert seen.why == told(seen.edges)
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_the_edges_of_a_cycle_close_it(name: str) -> None:
+    """Each begins where the one before it ended."""
+    for seen in check(history(PLANTED[name][0])).seen:
+        if len(seen.edges) > 1:
+            ends = [edge.target for edge in seen.edges]
+            assert [edge.source for edge in seen.edges] == [ends[-1], *ends[:-1]]
+            assert seen.transactions == tuple(edge.source for edge in seen.edges)
 
 
 def serial(seed: int, count: int) -> list[Planted]:
