@@ -1,6 +1,7 @@
 """The judge of histories: what one shows, and which levels that rules out."""
 
 from test_rig.checker.judge import Checked, check
+from test_rig.checker.reduction import Reduced, reduce
 from test_rig.checker.witness import Edge, EdgeKind, Seen, told
 
-__all__ = ["Checked", "Edge", "EdgeKind", "Seen", "check", "told"]
+__all__ = ["Checked", "Edge", "EdgeKind", "Reduced", "Seen", "check", "reduce", "told"]
