@@ -6,7 +6,7 @@ its time, checks every answer and watches every call's time limit meanwhile; the
 (python-statemachine, transitions) do none of these. All run in the same process, in turns; what
 counts is the median of each and the ratio of the medians.
 
-    python benchmarks/machine_transitions.py [--rounds 9] [--transitions 4000] [--json FILE]
+    python benchmarks/machine_transitions.py [--rounds 9] [--transitions 20000] [--json FILE]
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def main() -> None:
     """Measure, print, and keep the numbers where asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--transitions", type=int, default=4_000)
+    parser.add_argument("--transitions", type=int, default=20_000)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rates = measured(options.rounds, options.transitions)

@@ -100,7 +100,7 @@ class StateContext:
         self._measurements: list[Measurement] = []
         self._alerts: list[Alert] = []
         self._next_state: Callable[[], State] | None = None
-        self._deadline_ns = NEVER_NS
+        self._due_ns: Callable[[], int] = _never_ns
         self._clock: Clock = SYSTEM_CLOCK
 
     def _take_target(self, target: str | TargetUrl | Target) -> None:
@@ -284,9 +284,8 @@ class StateContext:
     @property
     def deadline(self) -> Deadline | None:
         """By when the running call must be over; None where there is no limit."""
-        if self._deadline_ns >= NEVER_NS:
-            return None
-        return Deadline(at_ns=self._deadline_ns, clock=self._clock)
+        due_ns = self._due_ns()
+        return None if due_ns >= NEVER_NS else Deadline(at_ns=due_ns, clock=self._clock)
 
     @property
     def next_state(self) -> State:
@@ -331,12 +330,29 @@ def _names_port(host: str | None) -> bool:
     return host is not None and ("://" in host or "]:" in host or host.count(":") == 1)
 
 
+def _never_ns() -> int:
+    return NEVER_NS
+
+
 def begin(
-    context: StateContext, listener: Emit, next_state: Callable[[], State], clock: Clock
+    context: StateContext,
+    *,
+    listener: Emit,
+    next_state: Callable[[], State],
+    clock: Clock,
+    due_ns: Callable[[], int],
 ) -> None:
-    """Make a context ready for a run. For the machine."""
+    """Make a context ready for a run. For the machine.
+
+    Args:
+        context: The context.
+        listener: Gets what handlers emit.
+        next_state: Tells where the machine goes by itself.
+        clock: The run's.
+        due_ns: Tells by when the running call must be over, on that clock.
+    """
     context.error_message = None
-    context._clock = clock
+    context._clock, context._due_ns = clock, due_ns
     context._listener, context._next_state = listener, next_state
     context._measurements, context._alerts = [], []
 
@@ -349,11 +365,6 @@ def open_with(context: StateContext, opener: Callable[[TargetUrl], Target]) -> N
 def coordinate(context: StateContext, coordinator: ConnectionCoordinator) -> None:
     """Connect a context with those of other connections. For the machine."""
     context._coordinator = coordinator
-
-
-def limit(context: StateContext, deadline_ns: int) -> None:
-    """Say by when the next call must be over. For the machine."""
-    context._deadline_ns = deadline_ns
 
 
 def release(context: StateContext) -> list[Exception]:
@@ -373,7 +384,7 @@ def release(context: StateContext) -> list[Exception]:
             problems.append(error)
     closed = [each for each in context.connections if not getattr(each, "is_usable", True)]
     context.connections = [each for each in context.connections if each not in closed]
-    context._next_state, context._deadline_ns = None, NEVER_NS
+    context._next_state, context._due_ns = None, _never_ns
     return problems
 
 

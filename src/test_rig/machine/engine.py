@@ -20,7 +20,7 @@ from test_rig.machine.limits import Limits, checked_seconds
 from test_rig.machine.machine import Chart
 from test_rig.machine.result import RunResult
 from test_rig.machine.run import is_in_event_loop, run_pending, run_to_end
-from test_rig.machine.runner import RunOrder
+from test_rig.machine.runner import Roster, RunOrder
 from test_rig.machine.states import State
 from test_rig.targets import Target, TargetUrl
 from test_rig.telemetry import Emit, emit_nothing
@@ -73,7 +73,7 @@ class StateMachine:
         self._clock, self._emit = clock, emit
         self._chart = Chart(is_open=self._is_open)
         self._builtin = builtin_handlers() | import_handlers()
-        self._handlers = dict(self._builtin)
+        self._roster = Roster(self._builtin)
         self._state_limits: dict[State, float] = {}
         self._busy = threading.Lock()
 
@@ -102,7 +102,7 @@ class StateMachine:
             self._state_limits[known] = checked_seconds(timeout_s, where=where)
         else:
             self._state_limits.pop(known, None)
-        self._handlers[known] = made
+        self._roster.put(known, made)
 
     def register_test(
         self, handler: Handler, *, name: str | None = None, timeout_s: float | None = None
@@ -123,17 +123,18 @@ class StateMachine:
             UsageError: It is no handler.
         """
         made = _made(handler, "register_test")
+        limit_s = None if timeout_s is None else checked_seconds(timeout_s, where="register_test")
         state = self._chart.register_test(name or type(made).__name__)
-        self._handlers[state] = made
-        if timeout_s is not None:
-            self._state_limits[state] = checked_seconds(timeout_s, where="register_test")
+        if limit_s is not None:
+            self._state_limits[state] = limit_s
+        self._roster.put(state, made)
         return state
 
     def replace_test(self, state: State, handler: StateHandler) -> None:
         """Let another handler be the test of that state, from its next visit on."""
-        if state not in self._handlers:
+        if state not in self._roster:
             raise UsageError(f"there is no test {state}", where="replace_test")
-        self._handlers[state] = handler
+        self._roster.put(state, handler)
 
     def withdraw(self, state: str) -> None:
         """Take away the handler of a state, or a whole test; a built-in handler is there again.
@@ -141,10 +142,11 @@ class StateMachine:
         A visit that has begun goes on.
         """
         known = state if isinstance(state, State) and state.is_test else self._chart.find(state)
-        if known in self._builtin:
-            self._handlers[known] = self._builtin[known]
         self._chart.withdraw(known)
         self._state_limits.pop(known, None)
+        if known in self._builtin:
+            self._roster.put(known, self._builtin[known])
+        self._roster.changed()
 
     def register_transitions(self, from_state: str, to_states: Sequence[str]) -> None:
         """Rule where a state may lead; another answer than these then ends the run.
@@ -157,6 +159,7 @@ class StateMachine:
             UsageError: There is no state to lead to.
         """
         self._chart.rule(from_state, to_states)
+        self._roster.changed()
 
     def is_valid_transition(self, from_state: str, to_state: str) -> bool:
         """Return whether a run in one state could go on to the other."""
@@ -203,7 +206,7 @@ class StateMachine:
     def _order(self) -> RunOrder:
         return RunOrder(
             chart=self._chart,
-            handler_of=self._handlers.__getitem__,
+            roster=self._roster,
             context=self._context,
             limits=self._limits,
             state_limits=self._state_limits,

@@ -32,7 +32,7 @@ answer but an error leads back; any other state of the vocabulary means that it 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from test_rig.errors import MachineError, UnknownName, UsageError
 from test_rig.machine.states import KNOWN_STATES, OFF_PATH, STANDARD_PATH, State, key_of
@@ -56,8 +56,6 @@ class Chart:
         self._ways: dict[State, tuple[State, ...]] = {}
         #: What names were found to mean, as they were spelled.
         self.spellings: dict[str, State] = {}
-        #: For each state, the answers that were found to lead straight to another.
-        self._moves: dict[State, dict[str, State]] = {}
         self._served: set[State] = {*STANDARD_PATH, *OFF_PATH}
         #: Those served beyond the standard path, in the order of their registration.
         self._beyond: list[State] = []
@@ -81,7 +79,6 @@ class Chart:
         self._served.add(state)
         if state not in (*STANDARD_PATH, *self._beyond):
             self._beyond.append(state)
-            self._forget_moves()
         return state
 
     def register_test(self, name: str) -> State:
@@ -106,7 +103,6 @@ class Chart:
             self._beyond.remove(state)
             if state not in OFF_PATH:
                 self._served.discard(state)
-            self._forget_moves()
 
     def next_test(self, done: Collection[State]) -> State | None:
         """Return the first whole test that is not among those done; None after the last one."""
@@ -128,23 +124,6 @@ class Chart:
             )
         start = self._admit(source)
         self._ways[start] = tuple(self._admit(target) for target in targets)
-        self._forget_moves()
-
-    def moves_from(self, state: State) -> Mapping[str, State]:
-        """Return the answers known to lead from a state straight to another; it grows and shrinks.
-
-        An answer that is not in it may lead there all the same: `Journey.follow` knows.
-        """
-        return self._moves.setdefault(state, {})
-
-    def remember_move(self, here: State, answer: str, to: State) -> None:
-        """Note that the rules let an answer lead from one state to another, without a detour."""
-        if answer in self.spellings:
-            self._moves.setdefault(here, {})[answer] = to
-
-    def _forget_moves(self) -> None:
-        for moves in self._moves.values():
-            moves.clear()
 
     def _admit(self, name: str) -> State:
         """Return the chart's own state of that name, taking it into an open vocabulary."""
@@ -264,6 +243,8 @@ class Journey:
         self._back: State | None = None
         #: The whole tests that were begun.
         self._begun: set[State] = set()
+        #: Whether the last answer led to another state, as it will until the chart is changed.
+        self.has_moved_straight = False
         self.here = State.Initial
 
     @property
@@ -299,7 +280,7 @@ class Journey:
                 limit is reached.
             UnknownName: There is no such state.
         """
-        here = self.here
+        here, self.has_moved_straight = self.here, False
         to = self._chart.read(answer, by)
         self._count += 1
         if self._count > self._most:
@@ -318,13 +299,13 @@ class Journey:
             self._check(to, by)
             self._note_detour(to)
             # From where a path is complete it depends: a whole test may come first.
-            if self._back is None and not to.is_final:
-                self._chart.remember_move(here, str(answer), to)
+            is_straight = self._back is None and not to.is_final
+            self.has_moved_straight = is_straight and answer in self._chart.spellings
         return self._go(to)
 
     @property
     def plain_moves_left(self) -> int:
-        """How many moves may follow of which `Chart.moves_from` tells all; none in a detour."""
+        """How many moves may follow that are made by setting `here`; none in a detour."""
         return max(self._most - self._count, 0) if self._back is None else 0
 
     def count_moves(self, number: int) -> None:

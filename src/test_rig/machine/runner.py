@@ -27,11 +27,37 @@ from test_rig.machine.trace import Call, Phase
 from test_rig.machine.watch import CLEANING_UP, Cut, Watch
 from test_rig.telemetry import Emit, Measurement, emit_nothing
 
-__all__ = ["RunOrder", "Runner"]
+__all__ = ["Roster", "RunOrder", "Runner"]
 
 _Function = Callable[[StateContext], Any]
 #: What a function that raised has answered.
 _NOTHING = object()
+
+
+class Roster:
+    """Which handler serves which state, and how often a machine was changed."""
+
+    __slots__ = ("_handlers", "revision")
+
+    def __init__(self, handlers: Mapping[State, StateHandler]) -> None:
+        self._handlers = dict(handlers)
+        #: Another number after every change: a run notices it at one look.
+        self.revision = 0
+
+    def __getitem__(self, state: State) -> StateHandler:
+        return self._handlers[state]
+
+    def __contains__(self, state: State) -> bool:
+        return state in self._handlers
+
+    def put(self, state: State, handler: StateHandler) -> None:
+        """Let a handler serve a state: in a run that goes on, from its next visit on."""
+        self._handlers[state] = handler
+        self.changed()
+
+    def changed(self) -> None:
+        """Say that handlers, limits or rules were changed: afterwards, so that who looks sees."""
+        self.revision += 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +65,7 @@ class RunOrder:
     """What a run needs to know."""
 
     chart: Chart
-    #: Asked at every visit, so that a handler that was replaced serves from the next visit on.
-    handler_of: Callable[[State], StateHandler]
+    roster: Roster
     context: StateContext
     limits: Limits
     #: Limits of single states, in seconds, instead of `limits.state_s`.
@@ -60,25 +85,39 @@ class _DetourFailedError(Exception):
 
 
 class _Serving:
-    """A handler at its state, with what every call of it needs."""
+    """A handler at its state, with what every visit of it needs."""
 
-    __slots__ = ("calls", "handler", "limit_ns", "on_enter", "on_execute", "on_exit", "state")
+    __slots__ = (
+        "enter",
+        "execute",
+        "exit",
+        "limit_ns",
+        "on_enter",
+        "on_execute",
+        "on_exit",
+        "state",
+        "ways",
+    )
 
-    def __init__(
-        self, state: State, handler: StateHandler, *, limit_s: float | None, chart: Chart
-    ) -> None:
+    def __init__(self, state: State, handler: StateHandler, *, limit_s: float | None) -> None:
         name = type(handler).__name__
-        self.state, self.handler = state, handler
-        self.limit_ns = NEVER_NS if limit_s is None else round(limit_s * 1e9)
+        self.state = state
+        self.limit_ns = None if limit_s is None else round(limit_s * 1e9)
+        self.enter: _Function = handler.enter
+        self.execute: _Function = handler.execute
+        self.exit: _Function = handler.exit
         self.on_enter = Call(state, name, Phase.ENTER)
         self.on_execute = Call(state, name, Phase.EXECUTE)
         self.on_exit = Call(state, name, Phase.EXIT)
-        #: The calls of a visit, each with its usual answers, what these mean, and whether it moves.
-        self.calls: tuple[tuple[Call, _Function, Mapping[Any, State], bool], ...] = (
-            (self.on_enter, handler.enter, chart.spellings, False),
-            (self.on_execute, handler.execute, chart.moves_from(state), True),
-            (self.on_exit, handler.exit, {None: state}, False),
-        )
+        #: Answers of `execute` that led straight to another state, and who serves there: as long
+        #: as nothing is changed about the machine.
+        self.ways: dict[Any, _Serving] = {}
+
+    def function_of(self, call: Call) -> _Function:
+        """Return what a call calls."""
+        if call is self.on_enter:
+            return self.enter
+        return self.execute if call is self.on_execute else self.exit
 
 
 class _Outcome(NamedTuple):
@@ -116,6 +155,7 @@ class Runner:
             NEVER_NS if limits.run_s is None else self._last_ns + round(limits.run_s * 1e9)
         )
         self._serving: dict[State, _Serving] = {}
+        self._revision = order.roster.revision
 
     def run(self) -> None:
         """Go from `Initial` to the end, then clean up. The top of the thread; never raises.
@@ -135,7 +175,11 @@ class Runner:
     def _travel(self) -> None:
         context = self._context
         contexts.begin(
-            context, self._order.emit, lambda: self._journey.next_state, self._order.clock
+            context,
+            listener=self._order.emit,
+            next_state=lambda: self._journey.next_state,
+            clock=self._order.clock,
+            due_ns=lambda: self._watch.deadline_ns,
         )
         state = self._journey.here
         try:
@@ -149,57 +193,66 @@ class Runner:
     def _rush(self, state: State) -> State:
         """Visit state after state; return where to go once a visit was not the usual one."""
         context, journey, watch, now_ns = self._context, self._journey, self._watch, self._now_ns
-        begin, end, note = watch.running.append, watch.running.pop, self._ledger.calls.extend
-        serving_of, handler_of = self._serving, self._order.handler_of
-        last_ns, is_heard = self._last_ns, self._order.emit is not emit_nothing
-        moves, most_moves, exit_ns = 0, journey.plain_moves_left, self._exit_ns
-        serving, outcome, run_deadline_ns = None, None, self._run_deadline_ns
-        while not state.is_final:
-            context.current_state, visit_ns = state, last_ns
-            serving, handler = serving_of.get(state), handler_of(state)
-            if serving is None or serving.handler is not handler:
-                serving = self._serve(state, handler)
-            limit_ns = last_ns + serving.limit_ns
-            if limit_ns > run_deadline_ns:
-                limit_ns = run_deadline_ns
-            deadline_ns, call, outcome = limit_ns, serving.on_enter, None
-            if last_ns > limit_ns or watch.is_interrupted or moves == most_moves:
+        running, note = watch.running, self._ledger.calls.extend
+        begin, end, spellings = running.append, running.pop, self._order.chart.spellings
+        roster, is_heard = self._order.roster, self._order.emit is not emit_nothing
+        exit_ns, run_deadline_ns, last_ns = self._exit_ns, self._run_deadline_ns, self._last_ns
+        moves, most_moves = 0, journey.plain_moves_left
+        serving, revision = self._serving_of(state), self._revision
+        error: BaseException | None = None
+        while True:
+            if roster.revision != revision:
+                serving, revision = self._serving_of(serving.state), self._revision
+            answer: object = _NOTHING
+            call, deadline_ns = serving.on_enter, run_deadline_ns
+            if serving.limit_ns is not None:
+                deadline_ns = min(last_ns + serving.limit_ns, run_deadline_ns)
+            context.current_state, visit_ns = serving.state, last_ns
+            if last_ns > deadline_ns or watch.is_interrupted or moves == most_moves:
                 break
-            watch.deadline_ns = context._deadline_ns = limit_ns
-            for call, function, usual, is_move in serving.calls:
-                answer: object = _NOTHING
-                begin(call)
-                try:
-                    answer = function(context)
-                    to = usual[answer]
-                except BaseException as error:  # noqa: BLE001 - the door: `_visit` deals with it
-                    # It is the function's error only if it did not answer.
-                    outcome = _Outcome(last_ns, answer, error if answer is _NOTHING else None)
-                    break
+            watch.deadline_ns = deadline_ns
+            begin(call)
+            try:
+                answer = serving.enter(context)
+                if answer is not None:
+                    spellings[answer]  # type: ignore[index]  # what is not in there is unusual
                 end_ns = now_ns()
-                if end_ns > limit_ns:
-                    outcome = _Outcome(last_ns, answer, None)
+                if end_ns > deadline_ns:
                     break
-                try:
-                    end()
-                except IndexError:  # the watcher came first
-                    outcome = _Outcome(last_ns, answer, None)
-                    break
+                # The visit stays under watch: the watcher is told where it is. An IndexError
+                # means that the watcher came first, here as at the end.
+                running[0] = serving.on_execute
                 note((call, last_ns, end_ns, answer))
-                last_ns = end_ns
-                if is_move:
-                    moves += 1
-                    state = journey.here = to
-                    limit_ns = watch.deadline_ns = context._deadline_ns = end_ns + exit_ns
-            else:
-                if is_heard:
-                    self._measure(serving, visit_ns)
-                continue
-            break
+                last_ns, call, answer = end_ns, serving.on_execute, _NOTHING
+                answer = serving.execute(context)
+                end_ns = now_ns()
+                if end_ns > deadline_ns or roster.revision != revision:
+                    break
+                following = serving.ways[answer]
+                watch.deadline_ns = deadline_ns = end_ns + exit_ns
+                running[0] = serving.on_exit
+                note((call, last_ns, end_ns, answer))
+                moves += 1
+                journey.here = following.state
+                last_ns, call, answer = end_ns, serving.on_exit, _NOTHING
+                answer = serving.exit(context)
+                end_ns = now_ns()
+                if answer is not None or end_ns > deadline_ns:
+                    break
+                end()
+            except BaseException as caught:  # noqa: BLE001 - the door: `_visit` deals with it
+                # It is the function's error only if it did not answer.
+                error = caught if answer is _NOTHING else None
+                break
+            note((call, last_ns, end_ns, None))
+            last_ns = end_ns
+            if is_heard:
+                self._measure(serving, visit_ns)
+            serving = following
         journey.count_moves(moves)
-        self._last_ns = last_ns
-        if serving is None or (outcome is None and state.is_final):
-            return state
+        self._last_ns, outcome = last_ns, None
+        if error is not None or answer is not _NOTHING:
+            outcome = _Outcome(last_ns, answer, error)
         return self._visit(serving, deadline_ns, call, outcome)
 
     def _visit(
@@ -262,6 +315,8 @@ class Runner:
                 self._refuse_late(call, deadline_ns)
             answer = self._call(serving, call, deadline_ns, outcome)
             to, outcome = self._journey.follow(answer, call.name), None
+            if self._journey.has_moved_straight:
+                serving.ways[answer] = self._serving_of(to)
             if self._journey.detour_from is serving.state:
                 to = self._detour(serving.state, to, deadline_ns)
             if to is not serving.state:
@@ -270,9 +325,10 @@ class Runner:
     def _detour(self, test: State, to: State, deadline_ns: int) -> State:
         """Visit what a whole test asked for, within its time, and come back to it."""
         self._context.current_state = to
-        serving = self._serve(to, self._order.handler_of(to))
-        own_ns = min(self._last_ns + serving.limit_ns, deadline_ns)
-        to = self._visit(serving, own_ns, serving.on_enter, None)
+        serving = self._serving_of(to)
+        if serving.limit_ns is not None:
+            deadline_ns = min(self._last_ns + serving.limit_ns, deadline_ns)
+        to = self._visit(serving, deadline_ns, serving.on_enter, None)
         if to is not test:
             raise _DetourFailedError
         self._context.current_state = test
@@ -290,10 +346,17 @@ class Runner:
             return False
         return True
 
-    def _serve(self, state: State, handler: StateHandler) -> _Serving:
-        limit_s = self._order.state_limits.get(state, self._order.limits.state_s)
-        serving = _Serving(state, handler, limit_s=limit_s, chart=self._order.chart)
-        self._serving[state] = serving
+    def _serving_of(self, state: State) -> _Serving:
+        """Return who serves a state now; what changes afterwards, `Roster.revision` tells."""
+        order = self._order
+        if self._revision != order.roster.revision:
+            self._revision = order.roster.revision
+            self._serving.clear()
+        serving = self._serving.get(state)
+        if serving is None:
+            limit_s = order.state_limits.get(state, order.limits.state_s)
+            serving = _Serving(state, order.roster[state], limit_s=limit_s)
+            self._serving[state] = serving
         return serving
 
     def _refuse_late(self, call: Call, deadline_ns: int) -> None:
@@ -330,9 +393,7 @@ class Runner:
 
     def _begun(self, serving: _Serving, call: Call, deadline_ns: int) -> _Outcome:
         """Call a function and return what it gave; it stays under watch."""
-        (function,) = [function for each, function, *_ in serving.calls if each is call]
-        context, start_ns = self._context, self._now_ns()
-        contexts.limit(context, deadline_ns)
+        function, context, start_ns = serving.function_of(call), self._context, self._now_ns()
         self._watch.begin(call, deadline_ns)
         try:
             return _Outcome(start_ns, function(context), None)

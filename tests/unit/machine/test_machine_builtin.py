@@ -302,4 +302,4 @@ def test_connecting_alone_finds_its_target():
     machine = StateMachine("sqlite://")
     machine.register_transitions("Initial", ["Connecting"])
     assert machine.run().passed
-    assert isinstance(machine._handlers[State.Connecting], ConnectingHandler)
+    assert isinstance(machine._roster[State.Connecting], ConnectingHandler)
