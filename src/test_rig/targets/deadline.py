@@ -2,10 +2,16 @@
 
 Theory of operation. A statement is *watched* while it runs. The watchdog sleeps until the earliest
 deadline of all watched statements; past it, the watch turns from armed to fired and its action
-runs on a thread of its own, since it has to talk to a server that may not answer. `disarm` is the
-other end of the race: whoever comes first, under one lock, decides whether the statement was in
-time. Watches live in a set, not in a heap: statements come and go thousands of times for each
-deadline that is ever reached.
+runs on a thread of its own, since it has to talk to a server that may not answer. Watches live in a
+set, not in a heap: statements come and go thousands of times for each deadline that is ever
+reached.
+
+A statement that is in time pays two calls of C, and no lock: `arm` adds its watch to the set,
+`disarm` takes it out. Taking out is atomic, so it decides the race: who gets the watch, the
+statement or the watchdog, came first. Two things are left to see to. A watch that is added while
+the watchdog looks for the earliest deadline must wake it: whatever is due before `_next` does, and
+`_next` is infinite meanwhile. And a watchdog that ends itself looks once more after it has said so:
+who added a watch earlier is seen now, and who adds one later starts another watchdog.
 
 One watchdog, `WATCHDOG`, serves the whole process. Its thread ends itself when there is nothing to
 watch, and a forked child starts with none.
@@ -30,13 +36,11 @@ _ACTION_S = 10.0
 class Watch:
     """One watched statement: a receipt, to be handed back to `Watchdog.disarm`."""
 
-    __slots__ = ("action", "deadline", "fired", "thread")
+    __slots__ = ("action", "deadline", "thread")
 
     def __init__(self, deadline: float, action: Callable[[], None]) -> None:
         self.deadline = deadline
         self.action = action
-        #: Whether the deadline came before the statement's end.
-        self.fired = False
         #: Where the action runs, once it has fired.
         self.thread: threading.Thread | None = None
 
@@ -58,45 +62,67 @@ class Watchdog:
     def arm(self, seconds: float, action: Callable[[], None]) -> Watch:
         """Watch from now on; `action` runs on its own thread once `seconds` have passed."""
         watch = Watch(time.monotonic() + seconds, action)
+        self._watches.add(watch)
+        if self._thread is None or watch.deadline < self._next:
+            self._attend()
+        return watch
+
+    def disarm(self, watch: Watch) -> bool:
+        """End a watch; return whether it had fired. Waits for its action, within bounds."""
+        try:
+            self._watches.remove(watch)
+        except KeyError:
+            return self._has_fired(watch)
+        return False
+
+    def _attend(self) -> None:
+        """See to it that the thread runs, and looks at what was added."""
         with self._wake:
-            self._watches.add(watch)
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._run, name="test-rig-deadlines", daemon=True
                 )
                 self._thread.start()
-            elif watch.deadline < self._next:
+            else:
                 self._wake.notify()
-        return watch
 
-    def disarm(self, watch: Watch) -> bool:
-        """End a watch; return whether it had fired. Waits for its action, within bounds."""
-        with self._wake:
-            self._watches.discard(watch)
-            fired, thread = watch.fired, watch.thread
+    def _has_fired(self, watch: Watch) -> bool:
+        """Return whether a watch that is not there has fired, or was disarmed before."""
+        with self._wake:  # held from when it was taken out until its action has begun
+            thread = watch.thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(_ACTION_S)
-        return fired
+        return thread is not None
 
     def _run(self) -> None:
         idle_since = time.monotonic()
         with self._wake:
             while True:
+                self._next = float("inf")
+                watches = tuple(self._watches)
                 now = time.monotonic()
-                for watch in [w for w in self._watches if w.deadline <= now]:
-                    self._fire(watch)
-                if self._watches:
+                for watch in watches:
+                    if watch.deadline <= now:
+                        self._fire(watch)
+                if watches:
                     idle_since = now
                 elif now - idle_since >= self._idle_s:
                     self._thread = None
-                    return
+                    if not self._watches:
+                        return
+                    self._thread = threading.current_thread()
+                    continue
                 # Not longer than that: nobody wakes it when the last watch is disarmed.
-                self._next = min([now + self._idle_s, *(w.deadline for w in self._watches)])
+                coming = [w.deadline for w in watches if w.deadline > now]
+                self._next = min([now + self._idle_s, *coming])
                 self._wake.wait(self._next - now)
 
     def _fire(self, watch: Watch) -> None:
-        self._watches.discard(watch)
-        watch.fired = True
+        """Run a watch's action, unless its statement came first."""
+        try:
+            self._watches.remove(watch)
+        except KeyError:
+            return
         watch.thread = threading.Thread(
             target=watch.action, name="test-rig-deadline-action", daemon=True
         )

@@ -34,6 +34,10 @@ Params = Sequence[Any] | Mapping[str, Any] | None
 Table = tuple[str, ...]
 
 
+#: A driver's cursor keeps its last answer; one of more rows a wire lets go of.
+KEPT_ROWS = 1_000
+
+
 class Result(NamedTuple):
     """What a statement gave: all of it, fetched. One is made for every statement: a cheap value."""
 

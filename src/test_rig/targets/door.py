@@ -93,7 +93,7 @@ class Door:
         self._busy_thread: int | None = None
         #: How many calls have passed.
         self.call_count = 0
-        #: Held as long as the last call is under way. A lock costs less than an event.
+        #: Held as long as the last call is under way.
         self._turn = threading.Lock()
 
     @property
@@ -106,18 +106,29 @@ class Door:
         """Whether a call is under way."""
         return self._busy_thread is not None
 
-    def call(self, sql: str, call: Callable[[], T], deadline_s: float | None) -> T:
+    def call(
+        self, sql: str, deadline_s: float | None, function: Callable[..., T], *args: object
+    ) -> T:
         """Make a call on the wire for the text `sql`.
+
+        Args:
+            sql: The text, for errors and events.
+            deadline_s: Seconds until it is cancelled; the session's default if None.
+            function: What is called.
+            *args: With what.
 
         Raises:
             StatementFailed: The wire's error, or the operating system's, as the rig's.
             DeadlineExceeded: It took too long.
             SessionUnusable: The door is closed.
         """
-        turn = threading.Lock()
-        turn.acquire()
+        turn = self._turn
+        if not turn.acquire(blocking=False):  # two at once: the driver refuses the second
+            turn = threading.Lock()
+            turn.acquire()
         with self._lock:
             if self._why_closed is not None:
+                turn.release()
                 raise self._closed(sql)
             self._busy_thread = threading.get_ident()
             self.call_count += 1
@@ -128,7 +139,7 @@ class Door:
         error: Exception | None = None
         started = time.perf_counter()
         try:
-            result = call()
+            result = function(*args)
         except Exception as caught:  # noqa: BLE001 - the door: becomes the rig's error below
             error = caught
         except BaseException:
@@ -138,7 +149,12 @@ class Door:
             seconds = time.perf_counter() - started
             turn.release()
             fired = WATCHDOG.disarm(watch)
-            self._leave("a statement outlived its deadline" if fired else None)
+            with self._lock:
+                self._busy_thread = None
+                if fired and self._why_closed is None:
+                    self._why_closed = "a statement outlived its deadline"
+            if self._why_closed is not None:  # also where another thread closed it meanwhile
+                self._wire.close()
         if not fired and error is None and not self._listeners:
             return result
         sent = _Sent(sql=sql, seconds=seconds, had_transaction=had_transaction)
@@ -172,14 +188,6 @@ class Door:
             address=self._address,
             todo="connect afresh",
         )
-
-    def _leave(self, reason: str | None) -> None:
-        with self._lock:
-            self._busy_thread = None
-            self._why_closed = self._why_closed or reason
-            is_over = self._why_closed is not None
-        if is_over:  # also where another thread closed it meanwhile
-            self._wire.close()
 
     def _failed(self, sent: _Sent, error: Exception) -> StatementFailed:
         failure = read_failure(error, family=self._family)

@@ -16,7 +16,7 @@ import pymysql
 from pymysql.constants import CLIENT, SERVER_STATUS
 
 from test_rig.targets.deadline import WATCHDOG
-from test_rig.targets.dialect import Params, Result, Table
+from test_rig.targets.dialect import KEPT_ROWS, Params, Result, Table
 from test_rig.targets.statements import insert_statement, quote_backtick
 from test_rig.targets.url import TargetUrl
 
@@ -25,8 +25,16 @@ __all__ = ["MysqlWire"]
 T = TypeVar("T")
 
 _LOAD_BATCH = 1000
-#: Columns, rows, and how many warnings the answer announced.
-_Answer = tuple[Result, int]
+
+
+class _Cursor(pymysql.cursors.Cursor):
+    """A cursor whose answers are read to their end, so that it need not look before it asks."""
+
+    def execute(self, query: str, args: Any = None) -> int:
+        sent = self.mogrify(query, args)
+        count = self._query(sent)
+        self._executed = sent
+        return count
 
 
 class MysqlWire:
@@ -44,6 +52,7 @@ class MysqlWire:
         # TLS takes the descriptor away from the socket that it wraps; the duplicate stays.
         self._handle = plain.dup()
         self._connection = _connection(url)
+        self._cursor = self._connection.cursor(_Cursor)
         try:
             self.backend_id = self._within(timeout_s, lambda: self._greet(plain))
         except BaseException:
@@ -72,16 +81,37 @@ class MysqlWire:
         return result
 
     def run(self, sql: str, params: Params) -> Result:
-        answers = self._sent(lambda cursor: cursor.execute(sql, params), self._answers)
-        if len(answers) == 1 and not answers[0][1]:
-            return answers[0][0]
+        cursor = self._cursor
+        try:
+            cursor.execute(sql, params)
+            first, has_warnings = _answer(cursor), cursor.warning_count > 0
+            more = []
+            while cursor.nextset():
+                more.append(_answer(cursor))
+                has_warnings = has_warnings or cursor.warning_count > 0
+        except pymysql.err.MySQLError:
+            self._learn_status()
+            raise
         # Asking for warnings is a round trip: only when an answer announced some.
-        notices = self._warnings() if any(warnings for _, warnings in answers) else ()
-        first, *more = [result for result, _ in answers]
-        return first._replace(notices=notices, more=tuple(more))
+        if more or has_warnings:
+            notices = self._warnings() if has_warnings else ()
+            first = first._replace(notices=notices, more=tuple(more))
+        if len(first.rows) > KEPT_ROWS:
+            self._cursor = self._connection.cursor(_Cursor)
+        return first
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
-        return self._sent(lambda cursor: cursor.executemany(sql, rows), _row_count)
+        try:
+            self._cursor.executemany(sql, rows)
+        except pymysql.err.MySQLError:
+            self._learn_status()
+            raise
+        return int(self._cursor.rowcount or 0)
+
+    def _learn_status(self) -> None:
+        """Ask for the status after an error: some errors end the transaction and some do not."""
+        with suppress(pymysql.err.MySQLError, OSError):
+            self._connection.ping(reconnect=False)
 
     def load(self, table: Table, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
         sql = insert_statement(table, columns, quote=quote_backtick, mark="%s")
@@ -93,24 +123,6 @@ class MysqlWire:
                 count += self.run_many(sql, batch)
                 batch = []
         return count + (self.run_many(sql, batch) if batch else 0)
-
-    def _sent(self, send: Callable[[Any], object], read: Callable[[Any], T]) -> T:
-        with self._connection.cursor() as cursor:
-            try:
-                send(cursor)
-                return read(cursor)
-            except pymysql.err.MySQLError:
-                # Some errors end the transaction and some do not; by number one can only guess.
-                with suppress(pymysql.err.MySQLError, OSError):
-                    self._connection.ping(reconnect=False)
-                raise
-
-    @staticmethod
-    def _answers(cursor: Any) -> list[_Answer]:
-        answers = [_answer(cursor)]
-        while cursor.nextset():
-            answers.append(_answer(cursor))
-        return answers
 
     def _warnings(self) -> tuple[str, ...]:
         return tuple(
@@ -182,15 +194,8 @@ def _connection(url: TargetUrl) -> pymysql.Connection[Any]:
     )
 
 
-def _answer(cursor: Any) -> _Answer:
+def _answer(cursor: Any) -> Result:
     if cursor.description is None:
-        result = Result(row_count=cursor.rowcount, last_insert_id=cursor.lastrowid or None)
-    else:
-        columns = tuple([column[0] for column in cursor.description])
-        rows = tuple(cursor.fetchall())
-        result = Result(columns=columns, rows=rows, row_count=cursor.rowcount)
-    return result, cursor.warning_count
-
-
-def _row_count(cursor: Any) -> int:
-    return int(cursor.rowcount or 0)
+        return Result(row_count=cursor.rowcount, last_insert_id=cursor.lastrowid or None)
+    columns = tuple([column[0] for column in cursor.description])
+    return Result(columns, tuple(cursor.fetchall()), cursor.rowcount)

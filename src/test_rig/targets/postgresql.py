@@ -22,6 +22,7 @@ from psycopg.conninfo import make_conninfo
 from test_rig.errors import FailureKind, StatementFailed
 from test_rig.isolation import Level
 from test_rig.targets.dialect import (
+    KEPT_ROWS,
     Ask,
     BlockedView,
     Dialect,
@@ -129,6 +130,7 @@ class _PgWire:
         self._known_columns: tuple[tuple[bytes, ...], tuple[str, ...]] | None = None
         self._connection = _connect(url, timeout_s)
         self._connection.add_notice_handler(self._notice)
+        self._cursor = self._connection.cursor()
         self.backend_id = self._connection.info.backend_pid
 
     def _notice(self, diagnostic: psycopg.errors.Diagnostic) -> None:
@@ -144,13 +146,16 @@ class _PgWire:
     def run(self, sql: str, params: Params) -> Result:
         if self._notices:
             self._notices.clear()
-        with self._connection.cursor() as cursor:
-            cursor.execute(cast("composing.SQL", sql), params)
-            first, tags = self._result(cursor), [_tag(cursor)]
-            more: list[Result] = []
-            while cursor.nextset():
-                more.append(self._result(cursor))
-                tags.append(_tag(cursor))
+        # One cursor serves them all: to make one costs as much as to read a small answer.
+        cursor = self._cursor
+        cursor.execute(cast("composing.SQL", sql), params)
+        first, tags = self._result(cursor), [_tag(cursor)]
+        more: list[Result] = []
+        while cursor.nextset():
+            more.append(self._result(cursor))
+            tags.append(_tag(cursor))
+        if cursor.rowcount > KEPT_ROWS:
+            self._cursor = self._connection.cursor()
         lost = _ROLLED_BACK in tags and _has_lost_commit(sql, tags)
         if not (self._notices or more or lost):
             return first
@@ -163,7 +168,7 @@ class _PgWire:
             return Result(row_count=count)
         # Not `description`: it makes an object for each column, with its type.
         columns = self._columns(tuple([answer.fname(n) or b"" for n in range(answer.nfields)]))
-        return Result(columns=columns, rows=tuple(cursor.fetchall()), row_count=count)
+        return Result(columns, tuple(cursor.fetchall()), count)
 
     def _columns(self, names: tuple[bytes, ...]) -> tuple[str, ...]:
         known = self._known_columns

@@ -25,11 +25,14 @@ class Row(dict[str, Any]):
 
     @classmethod
     def all_of(cls, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> list[Row]:
-        """Return a row for each tuple of values: the constructor, without its cost for each."""
+        """Return a row for each tuple of values, as long as the columns.
+
+        It is the constructor without its cost for each, which an argument by name would double.
+        """
         made = []
         for values in rows:
             row = cls.__new__(cls)
-            row.update(zip(columns, values, strict=True))
+            row.update(zip(columns, values))  # noqa: B905 - a driver's answer is rectangular
             row._values = values
             made.append(row)
         return made

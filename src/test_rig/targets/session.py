@@ -174,7 +174,7 @@ class Session:
             DeadlineExceeded: It was cancelled by the rig; the session is closed.
             SessionUnusable: The session had been closed or given up before.
         """
-        self._last = self._door.call(sql, lambda: self._wire.run(sql, params), deadline_s)
+        self._last = self._door.call(sql, deadline_s, self._wire.run, sql, params)
         return self._last
 
     def execute_query(
@@ -198,7 +198,7 @@ class Session:
         """
         if not rows:
             return 0
-        return self._many(sql, lambda: self._wire.run_many(sql, rows), deadline_s)
+        return self._many(sql, deadline_s, self._wire.run_many, sql, rows)
 
     def bulk_load(
         self,
@@ -221,7 +221,7 @@ class Session:
         """
         place = (table,) if isinstance(table, str) else table
         label = f"bulk load of {'.'.join(place)}"
-        return self._many(label, lambda: self._wire.load(place, columns, rows), deadline_s)
+        return self._many(label, deadline_s, self._wire.load, place, columns, rows)
 
     def batch_insert(
         self,
@@ -233,9 +233,11 @@ class Session:
         """Insert rows in batches, with parameters, all or none: see `tables.batch_insert`."""
         return batch_insert(self, table, columns, rows, batch_size)
 
-    def _many(self, sql: str, call: Callable[[], int], deadline_s: float | None) -> int:
+    def _many(
+        self, sql: str, deadline_s: float | None, function: Callable[..., int], *args: object
+    ) -> int:
         with nullcontext() if self.in_transaction else self.transaction():
-            count = self._door.call(sql, call, deadline_s)
+            count = self._door.call(sql, deadline_s, function, *args)
         self._last = Result(row_count=count)
         return count
 
@@ -304,7 +306,7 @@ class Session:
 
     def ping(self) -> None:
         """Ask the server for an answer; raises as `execute` does."""
-        self._door.call("SELECT 1", lambda: self._wire.run("SELECT 1", None), None)
+        self._door.call("SELECT 1", None, self._wire.run, "SELECT 1", None)
 
     def cancel(self) -> None:
         """Stop the running statement on the server; it ends in an error. From any thread."""
