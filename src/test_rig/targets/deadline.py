@@ -2,16 +2,18 @@
 
 Theory of operation. A statement is *watched* while it runs. The watchdog sleeps until the earliest
 deadline of all watched statements; past it, the watch turns from armed to fired and its action
-runs on a thread of its own, since it has to talk to a server that may not answer. Watches live in a
-set, not in a heap: statements come and go thousands of times for each deadline that is ever
-reached.
+runs on a thread of its own, since it has to talk to a server that may not answer. A connection has
+one watch for all of its statements: they come and go thousands of times for each deadline that is
+ever reached.
 
-A statement that is in time pays two calls of C, and no lock: `arm` adds its watch to the set,
-`disarm` takes it out. Taking out is atomic, so it decides the race: who gets the watch, the
-statement or the watchdog, came first. Two things are left to see to. A watch that is added while
-the watchdog looks for the earliest deadline must wake it: whatever is due before `_next` does, and
-`_next` is infinite meanwhile. And a watchdog that ends itself looks once more after it has said so:
-who added a watch earlier is seen now, and who adds one later starts another watchdog.
+A statement that is in time pays two calls of C, and no lock: `arm` puts a mark into the watch's
+list, `is_over` takes it out. Taking out is atomic, so it decides the race: who gets the mark, the
+statement or the watchdog, came first. Three things are left to see to. The watchdog may get the
+mark of a later statement, which is not due yet: then it puts it back, and a statement that misses
+its mark asks under the lock. A statement that is watched while the watchdog looks for the earliest
+deadline must wake it: whatever is due before `next_look` does, and `next_look` is infinite
+meanwhile. And a watchdog that ends itself looks once more after it has said so: who was watched
+earlier is seen now, and who comes later starts another one.
 
 One watchdog, `WATCHDOG`, serves the whole process. Its thread ends itself when there is nothing to
 watch, and a forked child starts with none.
@@ -31,18 +33,80 @@ _IDLE_S = 2.0
 #: How long `disarm` waits for an action that runs. Actions bound themselves; this is for one that
 #: fails to, so that it costs its own thread and not the session's.
 _ACTION_S = 10.0
+_NEVER = float("inf")
 
 
 class Watch:
-    """One watched statement: a receipt, to be handed back to `Watchdog.disarm`."""
+    """What is watched, one statement after the other. Made by `Watchdog.watch`."""
 
-    __slots__ = ("action", "deadline", "thread")
+    __slots__ = ("_action", "_marks", "_thread", "_watchdog", "deadline")
 
-    def __init__(self, deadline: float, action: Callable[[], None]) -> None:
-        self.deadline = deadline
-        self.action = action
+    def __init__(self, watchdog: Watchdog, action: Callable[[], None]) -> None:
+        self._watchdog, self._action = watchdog, action
+        #: When the statement is too late, on the clock of `time.monotonic`.
+        self.deadline = _NEVER
+        #: Holds one while a statement is under way.
+        self._marks: list[bool] = []
         #: Where the action runs, once it has fired.
-        self.thread: threading.Thread | None = None
+        self._thread: threading.Thread | None = None
+
+    def arm(self, deadline: float) -> None:
+        """Watch a statement that begins, until `is_over`."""
+        self.deadline = deadline
+        self._marks.append(True)
+        if deadline < self._watchdog.next_look:
+            self._watchdog.attend()
+
+    def is_over(self) -> bool:
+        """Say that the statement has ended, and return whether it was in time.
+
+        Otherwise its action has ended, too, or has taken too long.
+        """
+        try:
+            self._marks.pop()
+        except IndexError:
+            return not self._has_fired()
+        return True
+
+    def _has_fired(self) -> bool:
+        with self._watchdog.lock:  # held from when the mark was taken until the action has begun
+            if self._marks:
+                self._marks.clear()
+                return False
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_ACTION_S)
+        return thread is not None
+
+    def is_due(self, now: float) -> bool:
+        """Return whether a statement is under way that is too late."""
+        return bool(self._marks) and self.deadline <= now
+
+    def is_armed(self) -> bool:
+        """Return whether a statement is under way."""
+        return bool(self._marks)
+
+    def forget(self) -> None:
+        """Forget the statement: in a forked child, since it is the parent's."""
+        self._marks.clear()
+
+    def fire(self) -> None:
+        """Run the action, unless the statement came first. Under the watchdog's lock.
+
+        A watch that has fired is let go: what was late is not used again.
+        """
+        try:
+            self._marks.pop()
+        except IndexError:
+            return
+        if self.deadline > time.monotonic():  # a later one's
+            self._marks.append(True)
+            return
+        self._watchdog.let_go(self)
+        self._thread = threading.Thread(
+            target=self._action, name="test-rig-deadline-action", daemon=True
+        )
+        self._thread.start()
 
 
 class Watchdog:
@@ -50,83 +114,73 @@ class Watchdog:
 
     def __init__(self, *, idle_s: float = _IDLE_S) -> None:
         self._idle_s = idle_s
+        self._watches: set[Watch] = set()
         self.forget()
 
     def forget(self) -> None:
-        """Start from nothing: what a forked child must do, since threads are not inherited."""
-        self._wake = threading.Condition(threading.Lock())
-        self._watches: set[Watch] = set()
-        self._next = float("inf")
+        """Start without a thread: what a forked child must do, since threads are not inherited."""
+        self.lock = threading.Condition(threading.Lock())
+        #: What is due before must `attend`.
+        self.next_look = _NEVER
         self._thread: threading.Thread | None = None
+        for watch in self._watches:
+            watch.forget()
+
+    def watch(self, action: Callable[[], None]) -> Watch:
+        """Return a watch whose action runs, on its own thread, when a statement is too late.
+
+        It must be given back to `let_go`.
+        """
+        made = Watch(self, action)
+        self._watches.add(made)
+        return made
+
+    def let_go(self, watch: Watch) -> None:
+        """Watch no more of its statements. Needs no lock: it may be called by the collector."""
+        self._watches.discard(watch)
 
     def arm(self, seconds: float, action: Callable[[], None]) -> Watch:
-        """Watch from now on; `action` runs on its own thread once `seconds` have passed."""
-        watch = Watch(time.monotonic() + seconds, action)
-        self._watches.add(watch)
-        if self._thread is None or watch.deadline < self._next:
-            self._attend()
+        """Watch one thing from now on; `action` runs on its own thread after so many seconds."""
+        watch = self.watch(action)
+        watch.arm(time.monotonic() + seconds)
         return watch
 
     def disarm(self, watch: Watch) -> bool:
-        """End a watch; return whether it had fired. Waits for its action, within bounds."""
-        try:
-            self._watches.remove(watch)
-        except KeyError:
-            return self._has_fired(watch)
-        return False
+        """End what `arm` began; return whether it had fired: then its action has ended, too."""
+        in_time = watch.is_over()
+        self.let_go(watch)
+        return not in_time
 
-    def _attend(self) -> None:
-        """See to it that the thread runs, and looks at what was added."""
-        with self._wake:
+    def attend(self) -> None:
+        """See to it that the thread runs, and looks for the earliest deadline again."""
+        with self.lock:
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._run, name="test-rig-deadlines", daemon=True
                 )
                 self._thread.start()
             else:
-                self._wake.notify()
-
-    def _has_fired(self, watch: Watch) -> bool:
-        """Return whether a watch that is not there has fired, or was disarmed before."""
-        with self._wake:  # held from when it was taken out until its action has begun
-            thread = watch.thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_ACTION_S)
-        return thread is not None
+                self.lock.notify()
 
     def _run(self) -> None:
         idle_since = time.monotonic()
-        with self._wake:
+        with self.lock:
             while True:
-                self._next = float("inf")
-                watches = tuple(self._watches)
-                now = time.monotonic()
-                for watch in watches:
-                    if watch.deadline <= now:
-                        self._fire(watch)
-                if watches:
+                self.next_look, now = _NEVER, time.monotonic()
+                for watch in tuple(self._watches):
+                    if watch.is_due(now):
+                        watch.fire()
+                armed = [each.deadline for each in tuple(self._watches) if each.is_armed()]
+                if armed:
                     idle_since = now
                 elif now - idle_since >= self._idle_s:
                     self._thread = None
-                    if not self._watches:
+                    if not any(each.is_armed() for each in tuple(self._watches)):
                         return
                     self._thread = threading.current_thread()
-                    continue
-                # Not longer than that: nobody wakes it when the last watch is disarmed.
-                coming = [w.deadline for w in watches if w.deadline > now]
-                self._next = min([now + self._idle_s, *coming])
-                self._wake.wait(self._next - now)
-
-    def _fire(self, watch: Watch) -> None:
-        """Run a watch's action, unless its statement came first."""
-        try:
-            self._watches.remove(watch)
-        except KeyError:
-            return
-        watch.thread = threading.Thread(
-            target=watch.action, name="test-rig-deadline-action", daemon=True
-        )
-        watch.thread.start()
+                # Not longer than that: nobody wakes it when the last statement has ended.
+                self.next_look = min([now + self._idle_s, *armed])
+                self.lock.wait(self.next_look - now)
 
 
 WATCHDOG = Watchdog()

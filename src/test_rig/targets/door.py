@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -38,6 +39,8 @@ T = TypeVar("T")
 CANCEL_S = 2.0
 _GRACE_S = 1.0
 _CUT_AGAIN_S = 0.05
+#: Whether a call that is being ended has returned is looked at so often.
+_LOOK_S = 0.002
 
 
 class SqlEvent(NamedTuple):
@@ -87,14 +90,14 @@ class Door:
         self._name, self._wire, self._family, self._address = name, wire, family, address
         self._timeout_s = timeout_s
         self._listeners = () if listener is None else (listener,)
-        # Guards the two below: a session may be closed while another thread's statement runs.
-        self._lock = threading.Lock()
         self._why_closed: str | None = None
         self._busy_thread: int | None = None
-        #: How many calls have passed.
-        self.call_count = 0
-        #: Held as long as the last call is under way.
-        self._turn = threading.Lock()
+        #: How many calls have been made, and which was the last to return.
+        self.call_count = self._returned = 0
+        # Only weakly: a session that nobody closed is the collector's to close.
+        self._watch = WATCHDOG.watch(partial(_stop, weakref.ref(self)))
+        weakref.finalize(self, WATCHDOG.let_go, self._watch).atexit = False
+        self._shutting = threading.Lock()
 
     @property
     def is_open(self) -> bool:
@@ -122,22 +125,17 @@ class Door:
             DeadlineExceeded: It took too long.
             SessionUnusable: The door is closed.
         """
-        turn = self._turn
-        if not turn.acquire(blocking=False):  # two at once: the driver refuses the second
-            turn = threading.Lock()
-            turn.acquire()
-        with self._lock:
-            if self._why_closed is not None:
-                turn.release()
-                raise self._closed(sql)
-            self._busy_thread = threading.get_ident()
-            self.call_count += 1
-            self._turn = turn
+        # First busy, then a look whether it is closed; who closes does both the other way round.
+        self._busy_thread = threading.get_ident()
+        if self._why_closed is not None:
+            self._leave()
+            raise self._closed(sql)
+        self.call_count = number = self.call_count + 1
         had_transaction = self._wire.in_transaction()
         limit_s = self._timeout_s if deadline_s is None else deadline_s
-        watch = WATCHDOG.arm(limit_s, partial(_stop, self._wire, turn))
         error: Exception | None = None
-        started = time.perf_counter()
+        started = time.monotonic()
+        self._watch.arm(started + limit_s)
         try:
             result = function(*args)
         except Exception as caught:  # noqa: BLE001 - the door: becomes the rig's error below
@@ -146,15 +144,14 @@ class Door:
             self._why_closed = "a statement was broken off"  # its answer may still come
             raise
         finally:
-            seconds = time.perf_counter() - started
-            turn.release()
-            fired = WATCHDOG.disarm(watch)
-            with self._lock:
-                self._busy_thread = None
-                if fired and self._why_closed is None:
-                    self._why_closed = "a statement outlived its deadline"
+            seconds = time.monotonic() - started
+            self._returned = number
+            fired = not self._watch.is_over()
+            if fired and self._why_closed is None:
+                self._why_closed = "a statement outlived its deadline"
+            self._busy_thread = None
             if self._why_closed is not None:  # also where another thread closed it meanwhile
-                self._wire.close()
+                self._leave()
         if not fired and error is None and not self._listeners:
             return result
         sent = _Sent(sql=sql, seconds=seconds, had_transaction=had_transaction)
@@ -171,14 +168,46 @@ class Door:
 
     def close(self, reason: str) -> None:
         """Close for good, for a reason that later errors will tell. From any thread."""
-        with self._lock:
-            if self._why_closed is None:
-                self._why_closed = reason
-            is_busy = self._busy_thread not in (None, threading.get_ident())
-        if is_busy:
-            WATCHDOG.arm(0.0, partial(_cut, self._wire, self._turn))
+        if self._why_closed is None:
+            self._why_closed = reason
+        if self._busy_thread in (None, threading.get_ident()):
+            self._leave()
         else:
+            WATCHDOG.arm(0.0, partial(self._cut, self.call_count))
+
+    def _leave(self) -> None:
+        """Close the wire of a door that is closed."""
+        self._busy_thread = None
+        with self._shutting:
             self._wire.close()
+        WATCHDOG.let_go(self._watch)
+
+    def stop(self) -> None:
+        """End a call that is too late: ask the server first, then cut the connection."""
+        number = self.call_count
+        # The cut comes in time also where asking hangs.
+        cut = WATCHDOG.arm(CANCEL_S + _GRACE_S, self._wire.sever)
+        if not self._wire.cancel(CANCEL_S) or not self._ends_within(number, _GRACE_S):
+            self._cut(number)
+        WATCHDOG.disarm(cut)
+
+    def _cut(self, number: int) -> None:
+        """Cut the connection until a call has ended.
+
+        More than once, since an embedded database forgets a cut that comes before its statement.
+        """
+        self._wire.sever()
+        while not self._ends_within(number, _CUT_AGAIN_S):
+            self._wire.sever()
+
+    def _ends_within(self, number: int, seconds: float) -> bool:
+        """Wait for the end of a call; return whether it came."""
+        until = time.monotonic() + seconds
+        while self._returned < number:
+            if time.monotonic() > until:
+                return False
+            time.sleep(_LOOK_S)
+        return True
 
     def _closed(self, sql: str) -> SessionUnusable:
         return SessionUnusable(
@@ -256,31 +285,10 @@ class _Sent(NamedTuple):
     had_transaction: bool
 
 
-def _stop(wire: Wire, turn: threading.Lock) -> None:
-    """End a statement that is too late: ask the server first, then cut the connection."""
-    # The cut comes in time also where asking hangs.
-    cut = WATCHDOG.arm(CANCEL_S + _GRACE_S, wire.sever)
-    if not wire.cancel(CANCEL_S) or not _ends_within(turn, _GRACE_S):
-        _cut(wire, turn)
-    WATCHDOG.disarm(cut)
-
-
-def _cut(wire: Wire, turn: threading.Lock) -> None:
-    """Cut a connection until its call has ended.
-
-    More than once, since an embedded database forgets a cut that comes before its statement.
-    """
-    wire.sever()
-    while not _ends_within(turn, _CUT_AGAIN_S):
-        wire.sever()
-
-
-def _ends_within(turn: threading.Lock, seconds: float) -> bool:
-    """Wait for the end of a call; return whether it came."""
-    if not turn.acquire(timeout=seconds):
-        return False
-    turn.release()
-    return True
+def _stop(reference: weakref.ref[Door]) -> None:
+    door = reference()
+    if door is not None:
+        door.stop()
 
 
 def read_failure(error: Exception, *, family: str, connecting: bool = False) -> Failure:

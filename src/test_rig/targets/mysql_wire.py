@@ -30,11 +30,16 @@ _LOAD_BATCH = 1000
 class _Cursor(pymysql.cursors.Cursor):
     """A cursor whose answers are read to their end, so that it need not look before it asks."""
 
+    _result: Any  # the stubs lack it
+
     def execute(self, query: str, args: Any = None) -> int:
-        sent = self.mogrify(query, args)
-        count = self._query(sent)
-        self._executed = sent
-        return count
+        self._executed = query if args is None else self.mogrify(query, args)
+        return int(self._query(self._executed))  # type: ignore[attr-defined]  # stubs lack it
+
+    @property
+    def has_more(self) -> bool:
+        """Whether another result set follows: told without going there."""
+        return self._result is not None and self._result.has_next
 
 
 class MysqlWire:
@@ -86,7 +91,8 @@ class MysqlWire:
             cursor.execute(sql, params)
             first, has_warnings = _answer(cursor), cursor.warning_count > 0
             more = []
-            while cursor.nextset():
+            while cursor.has_more:
+                cursor.nextset()
                 more.append(_answer(cursor))
                 has_warnings = has_warnings or cursor.warning_count > 0
         except pymysql.err.MySQLError:
