@@ -1,6 +1,6 @@
 """A worker that a test may kill: it runs what is in the store, and says what it does.
 
-    python chain.py URL LOG SECONDS_PER_STEP [RUNS_TO_SUBMIT]
+    python chain.py URL LOG SECONDS_PER_STEP [RUNS_TO_SUBMIT [RUNS_AT_ONCE]]
 
 Every execution of a task is a line of LOG, appended in one write; after that the task sleeps.
 """
@@ -43,7 +43,8 @@ def made(log: str, step_s: float) -> Workflow:
 if __name__ == "__main__":
     url, log, step_s, *rest = sys.argv[1:]
     workflow = made(log, float(step_s))
-    with Executor(url, workflows=[workflow], lease_s=12.0) as executor:
+    at_once = int(rest[1]) if len(rest) > 1 else 1000
+    with Executor(url, workflows=[workflow], lease_s=12.0, max_runs=at_once) as executor:
         for number in range(int(rest[0]) if rest else 0):
             executor.submit(workflow, {"n": number}, key=f"run-{number}")
         print("ready", flush=True)
