@@ -18,12 +18,9 @@ import tempfile
 import time
 from pathlib import Path
 
-_ROOT = Path(__file__).parents[1]
-sys.path[:0] = [
-    str(_ROOT / "src"),
-    str(_ROOT / "tests" / "integration" / "workflow_scripts"),
-    str(Path(__file__).parent),
-]
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "integration" / "workflow_scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from chaos import kill_at_random
 from workflow import stores

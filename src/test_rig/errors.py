@@ -11,6 +11,7 @@ How to think of it: an error class says who must act. Everything below hangs on 
     |  |- HistoryError          a history that cannot be judged, each problem with its place
     |  |- PluginError           users' files, all problems at once, each with file and line
     |  |- UnknownName           a name that nothing has, with the near ones
+    |  |- CampaignInvalid       a campaign's file, all problems at once, each with its line
     |  |- WorkflowInvalid       a workflow that cannot run, all problems at once
     |  |- ContextInvalid        a context that is no JSON, or too large, with the keys
     |  `- WorkflowUrlError      a URL that a workflow's store is not at
@@ -37,6 +38,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 __all__ = [
+    "CampaignInvalid",
     "CircuitBreakerOpen",
     "ConnectFailed",
     "ContextInvalid",
@@ -353,6 +355,18 @@ class WorkflowInvalid(UsageError, ValueError):
         self.problems = tuple(problems)
         count = len(self.problems)
         super().__init__(f"{count} problem{'s' * (count != 1)} in the workflow")
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.what}:", *(f"  {problem}" for problem in self.problems)])
+
+
+class CampaignInvalid(UsageError):
+    """A campaign's file that cannot be run: everything that is wrong with it at once."""
+
+    def __init__(self, problems: Sequence[Problem], *, file: str) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        super().__init__(f"{count} problem{'s' * (count != 1)} in the campaign {file}")
 
     def __str__(self) -> str:
         return "\n".join([f"{self.what}:", *(f"  {problem}" for problem in self.problems)])

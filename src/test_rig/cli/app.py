@@ -6,6 +6,7 @@ import typer
 
 from test_rig.cli.actions import app as actions_app
 from test_rig.cli.audit import audit
+from test_rig.cli.campaign import app as campaign_app
 from test_rig.cli.check import check
 from test_rig.cli.config import app as config_app
 from test_rig.cli.connect import connect
@@ -54,6 +55,7 @@ app.command()(replay)
 app.command()(report)
 app.command()(run)
 app.add_typer(actions_app, name="actions")
+app.add_typer(campaign_app, name="campaign")
 app.add_typer(config_app, name="config")
 app.add_typer(imports_app, name="import")
 app.add_typer(history_app, name="history")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from test_rig.errors import UnknownName, UsageError
-from test_rig.plugins import Source
-from test_rig.suite import FileTask
+from test_rig.suite import FileTask, file_tasks
 
 __all__ = ["chosen_files", "read_values"]
 
@@ -50,7 +48,7 @@ def chosen_files(
         raise UsageError(
             "nothing was named to run", todo="name files, folders or modules: test-rig run PATH"
         )
-    tasks = [task for name in named for task in _tasks(name)]
+    tasks = [task for name in named for task in file_tasks(name)]
     kept = [task for task in dict.fromkeys(tasks) if not wanted or _is_one_of(task, wanted)]
     if not kept:
         where = ", ".join(map(str, wanted or named))
@@ -58,29 +56,6 @@ def chosen_files(
             "there is no file to run", where=where, todo="of a folder test_*.py is run"
         )
     return kept
-
-
-def _tasks(name: str) -> Iterator[FileTask]:
-    source = Source.of(name)
-    if source.path is None:
-        source.units()  # a module that cannot be found is wrong use
-        yield FileTask(source=name, folder=None)
-        return
-    for unit in source.units():
-        if source.path.is_file() or _may_have_handlers(unit.file):
-            yield FileTask(source=str(unit.file), folder=unit.folder)
-
-
-def _may_have_handlers(file: Path) -> bool:
-    """Return whether a file of a folder is worth a process: not if it is fine and names none."""
-    try:
-        text = file.read_bytes()
-        if b"Handler" not in text:
-            ast.parse(text, str(file))
-            return False
-    except (OSError, SyntaxError, ValueError):
-        return True  # what is wrong with it is told where it is loaded
-    return True
 
 
 def _is_one_of(task: FileTask, names: Sequence[str]) -> bool:

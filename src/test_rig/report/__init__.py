@@ -6,10 +6,21 @@ acted upon: see `test_rig.report.shown`.
 """
 
 from test_rig.report.content import Report
-from test_rig.report.html import render_html
+from test_rig.report.html import page_template, render_html
 from test_rig.report.jsonform import render_json
 from test_rig.report.junit import render_junit
+from test_rig.report.shown import shown
 from test_rig.report.text import render_text
-from test_rig.report.words import headline
+from test_rig.report.words import duration, headline
 
-__all__ = ["Report", "headline", "render_html", "render_json", "render_junit", "render_text"]
+__all__ = [
+    "Report",
+    "duration",
+    "headline",
+    "page_template",
+    "render_html",
+    "render_json",
+    "render_junit",
+    "render_text",
+    "shown",
+]

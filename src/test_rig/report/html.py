@@ -23,18 +23,19 @@ from test_rig.report.suite_page import suite_page_of
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["render_html"]
+__all__ = ["page_template", "render_html"]
 
 
 def render_html(report: Report) -> str:
     """Return the report as the text of one HTML file, to be written in UTF-8."""
     if report.suite is not None:
-        return _template("suite.html.j2").render(page=suite_page_of(report))
-    return _template("page.html.j2").render(page=page_of(report))
+        return page_template("suite.html.j2").render(page=suite_page_of(report))
+    return page_template("page.html.j2").render(page=page_of(report))
 
 
 @cache
-def _template(name: str) -> Template:
+def page_template(name: str) -> Template:
+    """Return a page of this room, with the guards that stand before what it prints."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 

@@ -6,7 +6,13 @@ Everything below gets its collaborators as arguments; this is where they come fr
 from test_rig.rig.audits import AuditRun, audit
 from test_rig.rig.handlers import HandlerOptions, SuiteRun, run_handlers
 from test_rig.rig.listeners import actions_plan, listening
-from test_rig.rig.places import EMBEDDED_URLS, STAND_IN_URL, target_of, target_urls
+from test_rig.rig.places import (
+    EMBEDDED_URLS,
+    STAND_IN_URL,
+    absolute_url,
+    target_of,
+    target_urls,
+)
 from test_rig.rig.witnesses import ReplayRun, read_witness, replay_witness
 from test_rig.rig.workloads import WorkloadRun, run_workloads
 
@@ -18,6 +24,7 @@ __all__ = [
     "ReplayRun",
     "SuiteRun",
     "WorkloadRun",
+    "absolute_url",
     "actions_plan",
     "audit",
     "listening",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from test_rig.errors import RigError, TargetError
 from test_rig.report import Report
 from test_rig.rig.listeners import listening
 from test_rig.rig.pages import write_page
-from test_rig.rig.places import EMBEDDED_URLS, target_of
+from test_rig.rig.places import EMBEDDED_URLS, absolute_url, target_of
 from test_rig.runs import RunFolder, RunStatus, RunWriter
 from test_rig.settings import AppConfig
 from test_rig.suite import (
@@ -84,7 +84,7 @@ def run_handlers(
         TargetError: The only target could not be used.
         RunFolderError: The run folder cannot be written.
     """
-    places = [_absolute(url) for url in urls or EMBEDDED_URLS]
+    places = [absolute_url(url) for url in urls or EMBEDDED_URLS]
     with ExitStack() as stack:
         targets = [stack.enter_context(target_of(config, url)) for url in places]
         if len(targets) == 1:
@@ -116,14 +116,6 @@ def run_handlers(
         writer.finish(verdict.verdict, status=RunStatus.FINISHED)
     report, html = write_page(writer.path)
     return SuiteRun(folder=writer.path, verdict=verdict, report=report, html=html)
-
-
-def _absolute(given: TargetUrl | str) -> TargetUrl:
-    """Return a target's address as it is from any working folder."""
-    url = TargetUrl.parse(given) if isinstance(given, str) else given
-    if url.path is None or url.scheme == "memory":
-        return url
-    return replace(url, path=str(Path(url.path).absolute()))
 
 
 def _run_on(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from test_rig.settings import AppConfig, TargetSettings
 from test_rig.targets import SqlListener, Target, TargetUrl
 
-__all__ = ["EMBEDDED_URLS", "STAND_IN_URL", "target_of", "target_urls"]
+__all__ = ["EMBEDDED_URLS", "STAND_IN_URL", "absolute_url", "target_of", "target_urls"]
 
 #: What is audited where no target is named.
 EMBEDDED_URLS = ("sqlite://", "duckdb://")
@@ -61,6 +62,14 @@ def _filled(text: str, asked: TargetSettings) -> TargetUrl:
         password=choose("password", url.password, asked.password),
         database=choose("database", url.database, asked.database),
     )
+
+
+def absolute_url(given: TargetUrl | str) -> TargetUrl:
+    """Return a target's address as it is from any working folder."""
+    url = TargetUrl.parse(given) if isinstance(given, str) else given
+    if url.path is None or url.scheme == "memory":
+        return url
+    return replace(url, path=str(Path(url.path).absolute()))
 
 
 def target_of(

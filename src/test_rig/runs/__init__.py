@@ -18,6 +18,7 @@ from test_rig.runs.find import find_run, list_runs
 from test_rig.runs.folder import RunFolder
 from test_rig.runs.jsontext import decode_json, encode_json
 from test_rig.runs.record import RunRecord, RunStatus
+from test_rig.runs.versions import versions
 from test_rig.runs.writer import RunWriter
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "encode_json",
     "find_run",
     "list_runs",
+    "versions",
 ]

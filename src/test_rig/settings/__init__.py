@@ -24,10 +24,12 @@ from test_rig.settings.files import DEFAULT_FILES
 from test_rig.settings.generate import generated_json, generated_toml
 from test_rig.settings.given import OptionValue
 from test_rig.settings.origin import Origin, Source
+from test_rig.settings.positions import toml_positions
 from test_rig.settings.tables import (
     TABLES,
     ActionsSettings,
     AuditSettings,
+    CampaignsSettings,
     DatabaseSettings,
     HandlersSettings,
     ImportsSettings,
@@ -46,6 +48,7 @@ __all__ = [
     "ArgumentList",
     "Arguments",
     "AuditSettings",
+    "CampaignsSettings",
     "ConfigExtension",
     "DatabaseSettings",
     "ExtensionOption",
@@ -67,4 +70,5 @@ __all__ = [
     "generated_json",
     "generated_toml",
     "register_config_extension",
+    "toml_positions",
 ]

@@ -26,6 +26,7 @@ from test_rig.settings.origin import Layer, Origin, Source
 from test_rig.settings.tables import (
     ActionsSettings,
     AuditSettings,
+    CampaignsSettings,
     DatabaseSettings,
     HandlersSettings,
     ImportsSettings,
@@ -87,6 +88,7 @@ class AppConfig(BaseModel):
     audit: AuditSettings = Field(default_factory=AuditSettings)
     imports: ImportsSettings = Field(default_factory=ImportsSettings)
     workflow: WorkflowSettings = Field(default_factory=WorkflowSettings)
+    campaigns: CampaignsSettings = Field(default_factory=CampaignsSettings)
     handlers: HandlersSettings = Field(default_factory=HandlersSettings)
     suites: SuitesSettings = Field(default_factory=SuitesSettings)
     actions: ActionsSettings = Field(default_factory=ActionsSettings)

@@ -19,6 +19,7 @@ __all__ = [
     "TABLES",
     "ActionsSettings",
     "AuditSettings",
+    "CampaignsSettings",
     "DatabaseSettings",
     "HandlersSettings",
     "ImportsSettings",
@@ -215,6 +216,19 @@ class WorkflowSettings(Table):
     )
 
 
+class CampaignsSettings(Table):
+    """Where campaigns are kept, and where their progress is recorded."""
+
+    folder: Text = Field(
+        default="test-rig-campaigns", description="The folder that gets one folder per campaign."
+    )
+    url: Text | None = Field(
+        default=None,
+        description="Where the progress of campaigns is recorded: postgresql://user@host/db; a "
+        "SQLite file in the campaign's own folder if unset.",
+    )
+
+
 class HandlersSettings(Table):
     """What constructors of handlers get by name: any key; [handlers.NAME] is for one class."""
 
@@ -319,6 +333,7 @@ TABLES: dict[str, type[Table]] = {
     "runs": RunsSettings,
     "audit": AuditSettings,
     "workflow": WorkflowSettings,
+    "campaigns": CampaignsSettings,
     "handlers": HandlersSettings,
     "suites": SuitesSettings,
     "imports": ImportsSettings,

@@ -15,6 +15,7 @@ from test_rig.suite.conduct import (
     SuiteEvent,
     conduct,
 )
+from test_rig.suite.files import file_tasks
 from test_rig.suite.order import HandlerLimits, Order, Selection
 from test_rig.suite.standing import suite_verdict
 
@@ -28,5 +29,6 @@ __all__ = [
     "Selection",
     "SuiteEvent",
     "conduct",
+    "file_tasks",
     "suite_verdict",
 ]

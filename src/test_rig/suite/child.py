@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import msgspec
 
+from test_rig.plugins import package_folder
 from test_rig.suite.order import Message, Order
 
 __all__ = ["Child", "Ended"]
@@ -60,7 +60,7 @@ class Child:
         self._parts: queue.SimpleQueue[str] = queue.SimpleQueue()
         reading, writing = os.pipe()
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-P", "-c", _START, _package_folder(), str(writing)],
+            [sys.executable, "-P", "-c", _START, package_folder(), str(writing)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -163,9 +163,3 @@ class Child:
 
 def _text(part: bytes) -> str:
     return part[-KEPT_OUTPUT:].decode("utf-8", "replace")
-
-
-def _package_folder() -> str:
-    """Return where the child finds this package; empty where every Python of this place does."""
-    folder = Path(__file__).parents[2]
-    return "" if folder.name == "site-packages" else str(folder)

@@ -128,7 +128,7 @@ def _look(looking: Executor, log: Path, killed: int, runs: int) -> Wreck:
     late = [
         line
         for line in lines
-        if (end := recorded.get((line[0], line[1]))) is not None and float(line[3]) > end.timestamp()
+        if (end := recorded.get((line[0], line[1]))) and float(line[3]) > end.timestamp()
     ]
     if late:
         faults.append(f"run again after the result was recorded: {late[:5]}")

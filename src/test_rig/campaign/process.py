@@ -1,0 +1,120 @@
+"""A run's process as its campaign holds it: started, limited in time, ended for certain."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import IO
+
+import msgspec
+
+from test_rig.campaign.cells import CellOutcome, Standing
+from test_rig.campaign.order import Order
+from test_rig.plugins import package_folder
+from test_rig.resilience import without_passwords
+from test_rig.runs import decode_json, encode_json
+
+__all__ = ["run_order"]
+
+_START = (
+    "import sys; here = sys.argv.pop(1); sys.path[:0] = [here] if here else []; "
+    "from test_rig.campaign.child import perform_and_exit; perform_and_exit()"
+)
+_LOOK_S = 0.05
+#: How long a run that is to end has for removing what it made on the target.
+_GRACE_S = 15.0
+_LAST_WORDS = 2000
+
+
+def run_order(order: Order, is_wanted: Callable[[], bool]) -> CellOutcome:
+    """Do a run in a process of its own, and return what came of it.
+
+    A run that takes too long, or that nobody wants any more, is interrupted and then killed with
+    all that it started. However the process ends, that is an outcome.
+
+    Args:
+        order: What to do.
+        is_wanted: Asked all the time.
+    """
+    started = time.time()
+    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-P", "-c", _START, package_folder(), str(answer.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            pass_fds=(answer.fileno(),),
+            start_new_session=True,
+        )
+        try:
+            is_late = _wait(process, order, is_wanted)
+        finally:
+            _end(process)
+        answer.seek(0)
+        text = answer.read()
+        what = f"took longer than {order.time_limit_s:g} s and was ended"
+        with suppress(msgspec.DecodeError):
+            outcome = decode_json(text, CellOutcome)
+            # What it found in its time is found.
+            is_judged = not is_late or outcome.standing is Standing.INVALID
+            return outcome if is_judged else _late(outcome, what)
+        return CellOutcome(
+            cell=order.cell,
+            standing=Standing.TIMED_OUT if is_late else Standing.ERROR,
+            worker=f"{platform.node()}:{process.pid}",
+            started=started,
+            duration_s=time.time() - started,
+            attempt=order.attempt,
+            error=what if is_late else _how(process.returncode, output),
+            target=order.target.product,
+        )
+
+
+def _late(outcome: CellOutcome, what: str) -> CellOutcome:
+    return replace(outcome, standing=Standing.TIMED_OUT, error=what)
+
+
+def _wait(process: subprocess.Popen[bytes], order: Order, is_wanted: Callable[[], bool]) -> bool:
+    """Wait for the end of the process; return whether it was too late."""
+    assert process.stdin is not None  # noqa: S101 - it was asked for
+    with suppress(BrokenPipeError):
+        process.stdin.write(encode_json(order) + b"\n")
+        process.stdin.flush()
+    until = time.monotonic() + order.time_limit_s
+    while process.poll() is None and is_wanted():
+        if time.monotonic() > until:
+            return True
+        # In short steps: what ends a task from outside is noticed between them.
+        time.sleep(_LOOK_S)
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process: the end of its input tells it, what does not listen is killed."""
+    if process.stdin is not None:
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_GRACE_S)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _how(code: int, output: IO[bytes]) -> str:
+    output.seek(0, os.SEEK_END)
+    output.seek(max(0, output.tell() - _LAST_WORDS))
+    words = " ".join(output.read().decode("utf-8", "replace").split())
+    told = f"its process ended with exit code {code}"
+    if code < 0:
+        with suppress(ValueError):
+            told = f"its process was ended by {signal.Signals(-code).name}"
+    return f"{told}: {without_passwords(words)}" if words else told
