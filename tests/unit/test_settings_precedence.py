@@ -67,6 +67,8 @@ VALUES: dict[tuple[str, str], st.SearchStrategy[Any]] = {
     ("workload", "ops"): COUNTS,
     ("workload", "pause_secs"): st.integers(0, 60).map(float),
     ("workload", "statement_secs"): LIMITS,
+    ("campaigns", "folder"): WORDS,
+    ("campaigns", "url"): WORDS,
     ("workflow", "url"): WORDS,
     ("workflow", "max_tasks"): st.integers(1, 10_000),
     ("workflow", "lease_secs"): LIMITS,

@@ -46,7 +46,7 @@ def test_every_problem_of_a_toml_file_at_once(tmp_path: Path) -> None:
     """Unknown keys, unknown tables and wrong values are told together, with their lines."""
     assert problems_of(tmp_path, "a.toml", TOML) == [
         "a.toml:2: hots: unknown key outside of any table (known tables: database, logging, "
-        "test, runs, audit, workflow, handlers, suites, imports, actions, workload)",
+        "test, runs, audit, workflow, campaigns, handlers, suites, imports, actions, workload)",
         "a.toml:5: database.pool_sizee: unknown key (did you mean 'pool_size'?)",
         "a.toml:9: database.user: unknown key (did you mean 'username'?)",
         "a.toml:12: databse.host: no table 'databse' (did you mean 'database'?)",

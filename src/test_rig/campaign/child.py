@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from test_rig.campaign.cells import CellOutcome, CheckKind, Found, SeenLevel, Standing
 from test_rig.campaign.order import Order
 from test_rig.campaign.places import with_password
+from test_rig.campaign.planned import CheckKind, Found, RunOutcome, SeenLevel, Standing
 from test_rig.campaign.seen import standing_of, told_audit, told_suite, told_workloads
 from test_rig.errors import RigError
 from test_rig.resilience import clean_message
@@ -56,7 +56,7 @@ def _hold_the_lifeline() -> None:
     os._exit(1)
 
 
-def perform(order: Order) -> CellOutcome:
+def perform(order: Order) -> RunOutcome:
     """Do a run here, and return what came of it; a target that fails is an outcome."""
     started, begun = time.time(), time.monotonic()
     folder: Path | None = None
@@ -70,8 +70,8 @@ def perform(order: Order) -> CellOutcome:
         standing, error = Standing.ERROR, str(failed)
     except Exception as failed:  # noqa: BLE001 -- the door to drivers: whatever it is, it is told
         standing, error = Standing.ERROR, f"{type(failed).__name__}: {clean_message(failed)}"
-    return CellOutcome(
-        cell=order.cell,
+    return RunOutcome(
+        planned=order.planned,
         standing=standing,
         folder=None if folder is None else str(folder),
         worker=f"{platform.node()}:{os.getpid()}",
@@ -91,12 +91,12 @@ _Done = tuple[Path, Verdict, tuple[tuple[SeenLevel, ...], tuple[Found, ...]], st
 def _run(order: Order) -> _Done:
     config = _config(order)
     urls = [_address(order, config)]
-    cell = order.cell
-    argv = ("test-rig", "campaign", "run", cell.id)
-    if cell.check.kind is CheckKind.WORKLOAD:
+    planned = order.planned
+    argv = ("test-rig", "campaign", "run", planned.id)
+    if planned.check.kind is CheckKind.WORKLOAD:
         workload = run_workloads(
             config,
-            find_workload(cell.check.name),
+            find_workload(planned.check.name),
             urls,
             argv=argv,
             on_level=_ignore,
@@ -104,14 +104,14 @@ def _run(order: Order) -> _Done:
         )
         told = told_workloads(workload.report.workloads)
         return workload.folder, workload.verdict, told, None
-    if cell.check.kind is CheckKind.AUDIT:
+    if planned.check.kind is CheckKind.AUDIT:
         done = audit(config, urls, argv=argv, on_event=_ignore, may_ask=False)
         error = None if done.error is None else str(done.error)
         return done.folder, done.verdict.verdict, told_audit(done.verdict), error
     suite = run_handlers(
         config,
         urls,
-        list(file_tasks(cell.check.name)),
+        list(file_tasks(planned.check.name)),
         how=HandlerOptions(in_scratch=True),
         argv=argv,
         on_event=_ignore,
@@ -121,10 +121,10 @@ def _run(order: Order) -> _Done:
 
 
 def _config(order: Order) -> AppConfig:
-    cell = order.cell
-    values = {**order.settings, "test.seed": cell.seed, "runs.folder": order.runs}
-    if cell.level is not None and cell.check.kind is not CheckKind.HANDLERS:
-        values[f"{cell.check.kind.value}.levels"] = [cell.level]
+    planned = order.planned
+    values = {**order.settings, "test.seed": planned.seed, "runs.folder": order.runs}
+    if planned.level is not None and planned.check.kind is not CheckKind.HANDLERS:
+        values[f"{planned.check.kind.value}.levels"] = [planned.level]
     cli = {key: OptionValue(value, key) for key, value in values.items()}
     return AppConfig.from_sources(cli=cli, files=order.config_files or None)
 

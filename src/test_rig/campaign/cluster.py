@@ -17,8 +17,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Self
 
-from test_rig.campaign.cells import CellOutcome, Standing
 from test_rig.campaign.order import Order
+from test_rig.campaign.planned import RunOutcome, Standing
 from test_rig.campaign.process import run_order
 from test_rig.errors import MissingExtra, WorkflowError
 from test_rig.runs import decode_json, encode_json
@@ -61,7 +61,7 @@ class Cluster:
         """How many workers there are now."""
         return len(self._client.scheduler_info(n_workers=-1)["workers"])
 
-    def run_order(self, order: Order, is_wanted: Callable[[], bool]) -> CellOutcome:
+    def run_order(self, order: Order, is_wanted: Callable[[], bool]) -> RunOutcome:
         """Have a run done by a worker of the cluster, and return what came of it."""
         text = encode_json(replace(order, url=replace(order.url, password=None)))
         # A key of its own: Dask gives two submissions of one key the same answer.
@@ -73,10 +73,10 @@ class Cluster:
                     raise WorkflowError("the run is not wanted any more")
                 # In short steps: what ends a task from outside is noticed between them.
                 time.sleep(_LOOK_S)
-            return decode_json(_answer(future), CellOutcome)
+            return decode_json(_answer(future), RunOutcome)
         except _LostError as lost:
             what = f"the cluster could not do it: {lost}"
-            return CellOutcome(cell=order.cell, standing=Standing.ERROR, error=what)
+            return RunOutcome(planned=order.planned, standing=Standing.ERROR, error=what)
         finally:
             future.release()
 

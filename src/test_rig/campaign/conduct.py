@@ -1,6 +1,6 @@
 """A campaign as a durable workflow: each run a task, each outcome recorded once.
 
-How to think of it: a target is a task that is mapped over its cells, so that what a target bears at
+How to think of it: a target is a task that is mapped over its runs, so that what a target bears at
 the same time is that task's own limit. What a task does is to have a run done somewhere, in a
 process here or on a cluster, and to return the outcome. Whatever a run comes to, its task
 completes: only what could not be tried is tried again. When this process is killed, the next one
@@ -18,10 +18,15 @@ from typing import Any, Protocol
 
 import msgspec
 
-from test_rig.campaign.cells import Cell, CellOutcome, Standing
-from test_rig.campaign.folder import CampaignFolder, CampaignRecord
+from test_rig.campaign.folder import CampaignFolder
 from test_rig.campaign.order import Order
-from test_rig.campaign.places import PlannedTarget
+from test_rig.campaign.planned import (
+    CampaignRecord,
+    PlannedRun,
+    PlannedTarget,
+    RunOutcome,
+    Standing,
+)
 from test_rig.errors import RigError, WorkflowError
 from test_rig.runs import decode_json, encode_json
 from test_rig.targets import TargetUrl
@@ -45,7 +50,7 @@ _RETRY_DELAY_S = 1.0
 class Doer(Protocol):
     """Has a run done somewhere, and waits for what came of it."""
 
-    def __call__(self, order: Order, is_wanted: Callable[[], bool]) -> CellOutcome:
+    def __call__(self, order: Order, is_wanted: Callable[[], bool]) -> RunOutcome:
         """Do it; when it is not wanted any more, end it."""
         ...
 
@@ -53,11 +58,11 @@ class Doer(Protocol):
 class Teller(Protocol):
     """Is told how a campaign goes on, from several threads."""
 
-    def began(self, cell: Cell, attempt: int) -> None:
+    def began(self, planned: PlannedRun, attempt: int) -> None:
         """Be told that a run began."""
         ...
 
-    def ended(self, outcome: CellOutcome, done: int, total: int) -> None:
+    def ended(self, outcome: RunOutcome, done: int, total: int) -> None:
         """Be told what came of a run, and how many have ended."""
         ...
 
@@ -101,17 +106,17 @@ class _Conductor:
         plan = self.record.plan
         return {
             _task_id(target.name): [
-                _plain(cell) for cell in plan.cells if cell.target == target.name
+                _plain(planned) for planned in plan.runs if planned.target == target.name
             ]
             for target in plan.targets
         }
 
     def run(self, target: PlannedTarget, context: TaskContext) -> dict[str, Any]:
-        """Have one cell done, and return its outcome: the body of a task."""
-        cell = msgspec.convert(context["item"], Cell)
+        """Have one run done, and return its outcome: the body of a task."""
+        planned = msgspec.convert(context["item"], PlannedRun)
         plan, attempt = self.record.plan, context.attempt
         order = Order(
-            cell=cell,
+            planned=planned,
             target=target,
             url=self.urls[target.name],
             runs=str(self.folder.runs),
@@ -120,7 +125,7 @@ class _Conductor:
             config_files=self.config_files,
             settings=plan.settings,
         )
-        self.teller.began(cell, attempt)
+        self.teller.began(planned, attempt)
         with self.changed:
             self.live += 1
         try:
@@ -135,7 +140,7 @@ class _Conductor:
         with self.changed:
             self.done += 1
             done = self.done
-        self.teller.ended(outcome, done, len(plan.cells))
+        self.teller.ended(outcome, done, len(plan.runs))
         return {"outcome": _plain(outcome)}
 
     def _near(self, folder: str | None) -> str | None:
@@ -201,20 +206,20 @@ def conduct(
         finally:
             conductor.let_end()
         outcomes = _outcomes(result.task_results.values())
-        missing = [cell for cell in record.plan.cells if cell.id not in outcomes]
+        missing = [planned for planned in record.plan.runs if planned.id not in outcomes]
         if (missing and not result.status.is_final) or result.status == "Cancelled":
             what = f"the campaign is {result.status} in its store, {len(missing)} runs are left"
             todo = f"go on with it: test-rig workflow resume {handle.run_id}"
             raise WorkflowError(what, where=str(folder.path), todo=todo)
-        for cell in missing:
+        for planned in missing:
             why = result.error_message or "it was not run"
-            outcomes[cell.id] = CellOutcome(cell=cell, standing=Standing.ERROR, error=why)
-        return folder.finish(tuple(outcomes[cell.id] for cell in record.plan.cells))
+            outcomes[planned.id] = RunOutcome(planned=planned, standing=Standing.ERROR, error=why)
+        return folder.finish(tuple(outcomes[planned.id] for planned in record.plan.runs))
 
 
 def outcomes_so_far(
     folder: CampaignFolder, record: CampaignRecord, store_url: str | None
-) -> tuple[CellOutcome, ...]:
+) -> tuple[RunOutcome, ...]:
     """Return what is recorded of a campaign, whether it is over or not.
 
     Raises:
@@ -227,7 +232,7 @@ def outcomes_so_far(
     with Ledger.open(store_url or own_store(folder)) as ledger:
         runs = ledger.list(workflow=_workflow_name(record), limit=1)
         found = _outcomes(ledger.get(runs[0].run_id).task_results.values()) if runs else {}
-    return tuple(found[cell.id] for cell in record.plan.cells if cell.id in found)
+    return tuple(found[planned.id] for planned in record.plan.runs if planned.id in found)
 
 
 _STORE = "workflow.sqlite3"
@@ -252,11 +257,11 @@ def _plain(value: object) -> Any:
     return msgspec.json.decode(encode_json(value))
 
 
-def _outcomes(results: Iterable[TaskResult]) -> dict[str, CellOutcome]:
+def _outcomes(results: Iterable[TaskResult]) -> dict[str, RunOutcome]:
     found = {}
     for result in results:
         recorded = result.output.get("outcome")
         if recorded is not None:
-            outcome = decode_json(encode_json(recorded), CellOutcome)
-            found[outcome.cell.id] = outcome
+            outcome = decode_json(encode_json(recorded), RunOutcome)
+            found[outcome.planned.id] = outcome
     return found

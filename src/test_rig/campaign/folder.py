@@ -23,32 +23,14 @@ from pathlib import Path
 
 import msgspec
 
-from test_rig.campaign.cells import CellOutcome
-from test_rig.campaign.plan import Plan
+from test_rig.campaign.planned import FORMAT, CampaignRecord, Plan, RunOutcome
 from test_rig.errors import RunFolderError, UnknownName, UsageError
 from test_rig.runs import decode_json, encode_json, versions
 
-__all__ = ["CampaignFolder", "CampaignRecord", "find_campaign", "list_campaigns"]
+__all__ = ["CampaignFolder", "find_campaign", "list_campaigns"]
 
-_FORMAT = 1
 _NAME = re.compile(r"\d{8}T\d{6}\.\d{3}Z-(?P<name>.+)-(?P<id>[^-]+)")
 _ID_LETTERS = "23456789bcdfghjkmnpqrstvwxz"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignRecord:
-    """Who asked for what, and how far it came."""
-
-    id: str
-    plan: Plan
-    started: datetime
-    versions: dict[str, str]
-    #: Where its progress is recorded, without a password; None for a file in its folder.
-    store: str | None = None
-    finished: datetime | None = None
-    #: What came of each run, once all have ended.
-    outcomes: tuple[CellOutcome, ...] = ()
-    format: int = _FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +90,8 @@ class CampaignFolder:
         try:
             text = path.read_bytes()
             written = msgspec.json.decode(text, type=_Format).format
-            if written > _FORMAT:
-                what = f"written in format {written}, and this version reads up to {_FORMAT}"
+            if written > FORMAT:
+                what = f"written in format {written}, and this version reads up to {FORMAT}"
                 raise RunFolderError(what, where=str(path), todo="upgrade test-rig")
             return decode_json(text, CampaignRecord)
         except OSError as error:
@@ -121,7 +103,7 @@ class CampaignFolder:
         """Replace what the campaign says of itself."""
         self.write_file("campaign.json", encode_json(record, pretty=True))
 
-    def finish(self, outcomes: tuple[CellOutcome, ...]) -> CampaignRecord:
+    def finish(self, outcomes: tuple[RunOutcome, ...]) -> CampaignRecord:
         """Record that all runs have ended, and what came of them."""
         record = replace(self.record(), finished=datetime.now(UTC), outcomes=outcomes)
         self.write(record)
@@ -169,7 +151,7 @@ class CampaignFolder:
 
 
 class _Format(msgspec.Struct):
-    format: int = _FORMAT
+    format: int = FORMAT
 
 
 def list_campaigns(root: Path) -> tuple[CampaignFolder, ...]:
@@ -177,7 +159,7 @@ def list_campaigns(root: Path) -> tuple[CampaignFolder, ...]:
     if not root.is_dir():
         return ()
     try:
-        found = [path for path in root.iterdir() if (path / "campaign.json").is_file()]
+        found = [path for path in root.absolute().iterdir() if (path / "campaign.json").is_file()]
     except OSError as error:
         raise RunFolderError(f"cannot be listed: {error.strerror}", where=str(root)) from error
     return tuple(CampaignFolder(path) for path in sorted(found, key=_by_name, reverse=True))

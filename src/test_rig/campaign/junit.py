@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from test_rig.campaign.cells import CellOutcome, Standing
+from test_rig.campaign.planned import RunOutcome, Standing
 from test_rig.campaign.summary import Summary
 from test_rig.report import shown
 
@@ -35,14 +35,14 @@ def render_junit(summary: Summary) -> str:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{text.decode()}\n'
 
 
-def _case(summary: Summary, outcome: CellOutcome) -> TestCase:
+def _case(summary: Summary, outcome: RunOutcome) -> TestCase:
     from junitparser import Error, Failure, TestCase
 
-    cell = outcome.cell
-    level = f"{shown(cell.level)}, " if cell.level else ""
+    planned = outcome.planned
+    level = f"{shown(planned.level)}, " if planned.level else ""
     case = TestCase(
-        f"{level}{shown(str(cell.check))}, seed {cell.seed}",
-        classname=f"{summary.name}.{shown(cell.target)}",
+        f"{level}{shown(str(planned.check))}, seed {planned.seed}",
+        classname=f"{summary.name}.{shown(planned.target)}",
         time=round(outcome.duration_s, 3),
     )
     if outcome.standing is Standing.INVALID:

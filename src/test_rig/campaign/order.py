@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from test_rig.campaign.cells import Cell
-from test_rig.campaign.places import PlannedTarget
+from test_rig.campaign.planned import (
+    PlannedRun,
+    PlannedTarget,
+)
 from test_rig.targets import TargetUrl
 
 __all__ = ["Order"]
@@ -16,7 +18,7 @@ __all__ = ["Order"]
 class Order:
     """One run, for a process of its own; it may hold a password, so it goes by standard input."""
 
-    cell: Cell
+    planned: PlannedRun
     target: PlannedTarget
     #: With the password that the file told, where it did; without one on a cluster.
     url: TargetUrl

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from test_rig.campaign.cells import CellOutcome, Standing
+from test_rig.campaign.planned import RunOutcome, Standing
 from test_rig.campaign.summary import Finding, Place, Summary
 from test_rig.campaign.text import headline, place_word
 from test_rig.report import duration, page_template
@@ -72,11 +72,11 @@ def _cell(place: Place | None) -> dict[str, Any]:
     return {"kind": _KINDS[place.standing], "word": place_word(place), "runs": runs}
 
 
-def _run(outcome: CellOutcome) -> dict[str, Any]:
+def _run(outcome: RunOutcome) -> dict[str, Any]:
     words = [level.comparison for level in outcome.levels]
     return {
-        "id": outcome.cell.id,
-        "seed": outcome.cell.seed,
+        "id": outcome.planned.id,
+        "seed": outcome.planned.seed,
         "kind": _KINDS[outcome.standing],
         "word": outcome.standing.value,
         "link": _link(outcome.folder),

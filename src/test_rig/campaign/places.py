@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from test_rig.campaign.document import Document, TargetTable
+from test_rig.campaign.planned import PlannedTarget
 from test_rig.campaign.problems import Problems
 from test_rig.errors import TargetError, UsageError
 from test_rig.rig import absolute_url, target_of, target_urls
-from test_rig.settings import AppConfig
+from test_rig.settings import AppConfig, secret_of_variable
 from test_rig.targets import LevelSpec, TargetUrl
 
-__all__ = ["Found", "PlannedTarget", "find_targets", "name_of", "with_password"]
+__all__ = ["FoundTarget", "find_targets", "name_of", "with_password"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedTarget:
-    """One database of a campaign; without its password."""
-
-    name: str
-    #: The URL without its password.
-    url: str
-    #: Where its password is found; None where the URL or the settings tell it, or it needs none.
-    password_env: str | None = None
-    password_file: str | None = None
-    #: How many runs it bears at the same time.
-    parallel: int = 1
-    #: "PostgreSQL 15.20"; empty where it was not reached.
-    product: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundTarget:
     """A target, its address with the password, and what it said of itself."""
 
     planned: PlannedTarget
@@ -55,7 +39,9 @@ def name_of(text: str, document: Document) -> str:
     return text if text in document.targets else TargetUrl.parse(text).safe()
 
 
-def find_targets(document: Document, config: AppConfig, problems: Problems) -> dict[str, Found]:
+def find_targets(
+    document: Document, config: AppConfig, problems: Problems
+) -> dict[str, FoundTarget]:
     """Return every target that is named, each asked for its levels, by name."""
     named = {name: ("targets", name) for name in document.targets}
     asked: list[tuple[str, tuple[str | int, ...]]] = [
@@ -91,7 +77,7 @@ def _find(
     document: Document,
     config: AppConfig,
     problems: Problems,
-) -> Found | None:
+) -> FoundTarget | None:
     if table.password_env is not None and table.password_file is not None:
         problems.add("one of password_env and password_file is enough", *keys, "password_file")
         return None
@@ -110,13 +96,13 @@ def _find(
             try:
                 levels, info = target.levels, target.info
             except TargetError as error:
-                return Found(planned=planned, url=url, is_told=is_told, error=error.what)
+                return FoundTarget(planned=planned, url=url, is_told=is_told, error=error.what)
     except UsageError as error:
         problems.add_error(error, *keys, *([] if error.where is None else [error.where]))
         return None
     product = f"{info.product} {info.version}"
     planned = replace(planned, product=product)
-    return Found(planned=planned, url=url, is_told=is_told, levels=levels)
+    return FoundTarget(planned=planned, url=url, is_told=is_told, levels=levels)
 
 
 def with_password(url: TargetUrl, target: PlannedTarget) -> TargetUrl:
@@ -126,7 +112,7 @@ def with_password(url: TargetUrl, target: PlannedTarget) -> TargetUrl:
         UsageError: There is no such variable, or the file cannot be read; `where` is the key.
     """
     if target.password_env is not None:
-        password = os.environ.get(target.password_env)
+        password = secret_of_variable(target.password_env)
         if password is None:
             what = f"the environment has no variable {target.password_env}"
             raise UsageError(what, where="password_env", todo="set it to the password")

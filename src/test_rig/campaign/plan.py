@@ -8,14 +8,24 @@ is found is kept instead.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from test_rig.campaign.cells import Cell, Check, CheckKind, LeftOut, Pattern, cells_of, plain
 from test_rig.campaign.document import Document, ExcludeTable, IncludeTable, read_document
-from test_rig.campaign.places import Found, PlannedTarget, find_targets, name_of
+from test_rig.campaign.places import FoundTarget, find_targets, name_of
+from test_rig.campaign.planned import (
+    Check,
+    CheckKind,
+    LeftOut,
+    Limits,
+    Pattern,
+    Plan,
+    PlannedRun,
+    plain,
+    runs_of,
+)
 from test_rig.campaign.problems import Problems
 from test_rig.errors import RigError, SettingsError, UsageError
 from test_rig.resilience import without_passwords
@@ -25,37 +35,11 @@ from test_rig.suite import file_tasks
 from test_rig.targets import TargetUrl
 from test_rig.workload import find_workload
 
-__all__ = ["Limits", "Plan", "Ready", "make_plan"]
+__all__ = ["Ready", "make_plan"]
 
-_MAX_CELLS = 100_000
+_MAX_RUNS = 100_000
 #: Tables that a campaign gives its runs itself.
 _OWN_TABLES = ("database", "campaigns", "runs", "workflow")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much of a campaign runs at the same time, and how long."""
-
-    parallel: int
-    time_limit_s: float
-    retries: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """All runs of a campaign."""
-
-    name: str
-    description: str
-    #: The file that it was made of, and a hash of what stands there.
-    file: str
-    digest: str
-    targets: tuple[PlannedTarget, ...]
-    cells: tuple[Cell, ...]
-    limits: Limits
-    left_out: tuple[LeftOut, ...] = ()
-    #: Settings of the rig for its runs, by key (`workload.time_secs`).
-    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,16 +67,16 @@ def make_plan(path: Path, config: AppConfig) -> Ready:
     targets = find_targets(document, config, problems)
     checks = list(_checks(document, problems))
     left_out = list(_left_out(document, targets, problems))
-    cells = _matrix(document, targets, checks)
-    cells = _without(document, cells, problems)
-    cells += _added(document, targets, problems)
-    cells = list(dict.fromkeys(cells))
-    if not cells and not problems:
+    runs = _matrix(document, targets, checks)
+    runs = _without(document, runs, problems)
+    runs += _added(document, targets, problems)
+    runs = list(dict.fromkeys(runs))
+    if not runs and not problems:
         problems.add("nothing is left to run", "matrix", todo="name workloads, handlers or audit")
-    if len(cells) > _MAX_CELLS:
-        problems.add(f"these are {len(cells):,} runs; {_MAX_CELLS:,} are the most", "matrix")
+    if len(runs) > _MAX_RUNS:
+        problems.add(f"these are {len(runs):,} runs; {_MAX_RUNS:,} are the most", "matrix")
     problems.check()
-    used = {cell.target for cell in cells}
+    used = {planned.target for planned in runs}
     asked = document.campaign
     plan = Plan(
         name=asked.name,
@@ -100,7 +84,7 @@ def make_plan(path: Path, config: AppConfig) -> Ready:
         file=str(path.absolute()),
         digest=_digest(document),
         targets=tuple(found.planned for name, found in targets.items() if name in used),
-        cells=tuple(cells),
+        runs=tuple(runs),
         limits=Limits(
             parallel=asked.parallel, time_limit_s=asked.time_limit_secs, retries=asked.retries
         ),
@@ -173,7 +157,7 @@ def _absolute(name: str) -> str:
     return str(Path(name).absolute()) if Path(name).exists() else name
 
 
-def _key(level: str, found: Found) -> str | None:
+def _key(level: str, found: FoundTarget) -> str | None:
     """Return the key of a level on a target; as it was asked for where nobody can tell."""
     if found.levels is None:
         return level
@@ -188,7 +172,7 @@ def _asked_levels(document: Document) -> list[str]:
 
 
 def _left_out(
-    document: Document, targets: Mapping[str, Found], problems: Problems
+    document: Document, targets: Mapping[str, FoundTarget], problems: Problems
 ) -> Iterator[LeftOut]:
     """Yield what is asked for and not there; what no target has is a problem of the file."""
     for name, found in targets.items():
@@ -206,7 +190,9 @@ def _left_out(
             yield LeftOut(target=name, what=level, why="it has no such level")
 
 
-def _matrix(document: Document, targets: Mapping[str, Found], checks: list[Check]) -> list[Cell]:
+def _matrix(
+    document: Document, targets: Mapping[str, FoundTarget], checks: list[Check]
+) -> list[PlannedRun]:
     asked = _asked_levels(document)
     rows = []
     for text in document.matrix.targets:
@@ -220,17 +206,17 @@ def _matrix(document: Document, targets: Mapping[str, Found], checks: list[Check
             # Of a target that was not reached nobody knows the levels: one run has all of them.
             levels = [None] if found.levels is None else [spec.key for spec in found.levels]
         rows.append((found.planned.name, levels))
-    return cells_of(rows, checks, document.matrix.seeds)
+    return runs_of(rows, checks, document.matrix.seeds)
 
 
-def _without(document: Document, cells: list[Cell], problems: Problems) -> list[Cell]:
+def _without(document: Document, runs: list[PlannedRun], problems: Problems) -> list[PlannedRun]:
     for at, table in enumerate(document.exclude):
         pattern = _pattern(table)
-        kept = [cell for cell in cells if not pattern.matches(cell)]
-        if len(kept) == len(cells) and not problems:
+        kept = [planned for planned in runs if not pattern.matches(planned)]
+        if len(kept) == len(runs) and not problems:
             problems.add("excludes nothing", "exclude", at, todo="correct or remove it")
-        cells = kept
-    return cells
+        runs = kept
+    return runs
 
 
 def _pattern(table: ExcludeTable) -> Pattern:
@@ -247,7 +233,9 @@ def _pattern(table: ExcludeTable) -> Pattern:
     )
 
 
-def _added(document: Document, targets: Mapping[str, Found], problems: Problems) -> Iterator[Cell]:
+def _added(
+    document: Document, targets: Mapping[str, FoundTarget], problems: Problems
+) -> Iterator[PlannedRun]:
     for at, table in enumerate(document.include):
         keys = ("include", at)
         checks = list(_included_checks(table, problems, at))
@@ -265,7 +253,7 @@ def _added(document: Document, targets: Mapping[str, Found], problems: Problems)
                 what = f"{found.planned.name} has no level {table.level!r}"
                 problems.add(what, *keys, "level", todo=f"known: {known}")
         seed = document.matrix.seeds[0] if table.seed is None else table.seed
-        yield from cells_of([(found.planned.name, [level])], checks, [seed])
+        yield from runs_of([(found.planned.name, [level])], checks, [seed])
 
 
 def _included_checks(table: IncludeTable, problems: Problems, at: int) -> Iterator[Check]:

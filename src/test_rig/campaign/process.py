@@ -16,8 +16,8 @@ from typing import IO
 
 import msgspec
 
-from test_rig.campaign.cells import CellOutcome, Standing
 from test_rig.campaign.order import Order
+from test_rig.campaign.planned import RunOutcome, Standing
 from test_rig.plugins import package_folder
 from test_rig.resilience import without_passwords
 from test_rig.runs import decode_json, encode_json
@@ -34,7 +34,7 @@ _GRACE_S = 15.0
 _LAST_WORDS = 2000
 
 
-def run_order(order: Order, is_wanted: Callable[[], bool]) -> CellOutcome:
+def run_order(order: Order, is_wanted: Callable[[], bool]) -> RunOutcome:
     """Do a run in a process of its own, and return what came of it.
 
     A run that takes too long, or that nobody wants any more, is interrupted and then killed with
@@ -62,12 +62,12 @@ def run_order(order: Order, is_wanted: Callable[[], bool]) -> CellOutcome:
         text = answer.read()
         what = f"took longer than {order.time_limit_s:g} s and was ended"
         with suppress(msgspec.DecodeError):
-            outcome = decode_json(text, CellOutcome)
+            outcome = decode_json(text, RunOutcome)
             # What it found in its time is found.
             is_judged = not is_late or outcome.standing is Standing.INVALID
             return outcome if is_judged else _late(outcome, what)
-        return CellOutcome(
-            cell=order.cell,
+        return RunOutcome(
+            planned=order.planned,
             standing=Standing.TIMED_OUT if is_late else Standing.ERROR,
             worker=f"{platform.node()}:{process.pid}",
             started=started,
@@ -78,7 +78,7 @@ def run_order(order: Order, is_wanted: Callable[[], bool]) -> CellOutcome:
         )
 
 
-def _late(outcome: CellOutcome, what: str) -> CellOutcome:
+def _late(outcome: RunOutcome, what: str) -> RunOutcome:
     return replace(outcome, standing=Standing.TIMED_OUT, error=what)
 
 

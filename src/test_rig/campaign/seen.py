@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from test_rig.campaign.cells import Found, SeenLevel, Standing
+from test_rig.campaign.planned import Found, SeenLevel, Standing
 from test_rig.verdict import (
     AuditVerdict,
     HandlerResult,

@@ -11,8 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from test_rig.campaign.cells import CellOutcome, LeftOut, Standing
-from test_rig.campaign.folder import CampaignRecord
+from test_rig.campaign.planned import (
+    CampaignRecord,
+    LeftOut,
+    RunOutcome,
+    Standing,
+)
 
 __all__ = ["Changes", "Finding", "Moved", "Place", "Summary", "summarise"]
 
@@ -28,7 +32,7 @@ class Place:
     level: str
     check: str
     standing: Standing
-    outcomes: tuple[CellOutcome, ...]
+    outcomes: tuple[RunOutcome, ...]
     #: In words, where seeds came to different ends: "seed 1: valid; seed 2: invalid (lost update)".
     differences: str = ""
 
@@ -130,10 +134,10 @@ class Summary:
 
 def summarise(
     record: CampaignRecord,
-    outcomes: Sequence[CellOutcome],
+    outcomes: Sequence[RunOutcome],
     *,
     folder: str,
-    against: tuple[CampaignRecord, Sequence[CellOutcome]] | None = None,
+    against: tuple[CampaignRecord, Sequence[RunOutcome]] | None = None,
 ) -> Summary:
     """Put the outcomes of a campaign together, and beside those of an earlier one."""
     plan = record.plan
@@ -147,7 +151,7 @@ def summarise(
         folder=folder,
         started=record.started.isoformat(timespec="seconds"),
         duration_s=max(ended) - min(begun) if begun else 0.0,
-        total=len(plan.cells),
+        total=len(plan.runs),
         counts=dict(Counter(each.standing.value for each in outcomes)),
         targets={target.name: target.product for target in plan.targets},
         places=places_of(outcomes),
@@ -157,11 +161,11 @@ def summarise(
     )
 
 
-def places_of(outcomes: Iterable[CellOutcome]) -> tuple[Place, ...]:
+def places_of(outcomes: Iterable[RunOutcome]) -> tuple[Place, ...]:
     """Return the places of a table, in the order of the plan."""
-    by_key: dict[Key, list[CellOutcome]] = {}
+    by_key: dict[Key, list[RunOutcome]] = {}
     for outcome in outcomes:
-        by_key.setdefault(outcome.cell.place, []).append(outcome)
+        by_key.setdefault(outcome.planned.place, []).append(outcome)
     order = list(Standing)
     return tuple(
         Place(
@@ -176,7 +180,7 @@ def places_of(outcomes: Iterable[CellOutcome]) -> tuple[Place, ...]:
     )
 
 
-def _differences(outcomes: Sequence[CellOutcome]) -> str:
+def _differences(outcomes: Sequence[RunOutcome]) -> str:
     ends = {(each.standing, _broken(each)) for each in outcomes}
     if len(ends) < 2:
         return ""
@@ -184,26 +188,26 @@ def _differences(outcomes: Sequence[CellOutcome]) -> str:
     for outcome in outcomes:
         names = ", ".join(_broken(outcome))
         rest = f" ({names})" if names else ""
-        told.append(f"seed {outcome.cell.seed}: {outcome.standing.value}{rest}")
+        told.append(f"seed {outcome.planned.seed}: {outcome.standing.value}{rest}")
     return "; ".join(told)
 
 
-def _broken(outcome: CellOutcome) -> tuple[str, ...]:
+def _broken(outcome: RunOutcome) -> tuple[str, ...]:
     return tuple(sorted({found.what for found in outcome.broken}))
 
 
-def findings_of(outcomes: Iterable[CellOutcome]) -> tuple[Finding, ...]:
+def findings_of(outcomes: Iterable[RunOutcome]) -> tuple[Finding, ...]:
     """Return the findings over all seeds, those that were seen most often first."""
     merged: dict[tuple[str, str, str, str], Finding] = {}
     for outcome in outcomes:
         for found in outcome.broken:
             one = Finding(
-                target=outcome.cell.target,
+                target=outcome.planned.target,
                 level=found.level,
-                check=str(outcome.cell.check),
+                check=str(outcome.planned.check),
                 what=found.what,
                 count=found.count,
-                seeds=(outcome.cell.seed,),
+                seeds=(outcome.planned.seed,),
                 told=found.told,
                 folder=outcome.folder,
             )
@@ -239,17 +243,17 @@ def _badness(place: Place) -> tuple[int, int, int]:
 
 def _changes(
     record: CampaignRecord,
-    outcomes: Sequence[CellOutcome],
+    outcomes: Sequence[RunOutcome],
     findings: Sequence[Finding],
-    against: tuple[CampaignRecord, Sequence[CellOutcome]],
+    against: tuple[CampaignRecord, Sequence[RunOutcome]],
 ) -> Changes:
     earlier, before = against
     old = {finding.key: finding for finding in findings_of(before)}
     now = {finding.key: finding for finding in findings}
     judged = {_judged(each) for each in outcomes if _is_judged(each)}
     was_judged = {_judged(each) for each in before if _is_judged(each)}
-    here = {each.cell.place for each in outcomes}
-    there = {each.cell.place for each in before}
+    here = {each.planned.place for each in outcomes}
+    there = {each.planned.place for each in before}
     del record
     return Changes(
         against=f"{earlier.plan.name} {earlier.id}",
@@ -270,25 +274,25 @@ def _changes(
     )
 
 
-def _is_judged(outcome: CellOutcome) -> bool:
+def _is_judged(outcome: RunOutcome) -> bool:
     return outcome.standing in (Standing.VALID, Standing.INVALID)
 
 
-def _judged(outcome: CellOutcome) -> tuple[str, str]:
-    return (outcome.cell.target, str(outcome.cell.check))
+def _judged(outcome: RunOutcome) -> tuple[str, str]:
+    return (outcome.planned.target, str(outcome.planned.check))
 
 
 def _said(place: Key) -> str:
     return " / ".join(part for part in place if part)
 
 
-def _levels(outcomes: Iterable[CellOutcome]) -> dict[Key, str]:
+def _levels(outcomes: Iterable[RunOutcome]) -> dict[Key, str]:
     """Return what each level showed, over all seeds: the worst, and what an audit observed."""
     found: dict[Key, tuple[Standing, tuple[str, ...]]] = {}
     order = list(Standing)
     for outcome in outcomes:
         for seen in outcome.levels:
-            key = (outcome.cell.target, seen.level, str(outcome.cell.check))
+            key = (outcome.planned.target, seen.level, str(outcome.planned.check))
             before = found.get(key)
             if before is None or order.index(seen.standing) > order.index(before[0]):
                 found[key] = (seen.standing, seen.observed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from test_rig.campaign.cells import CellOutcome, Standing
+from test_rig.campaign.planned import RunOutcome, Standing
 from test_rig.campaign.summary import Changes, Finding, Place, Summary
 from test_rig.report import duration, shown
 
@@ -44,12 +44,12 @@ def headline(summary: Summary) -> str:
     return f"campaign {summary.name} ({summary.id}): {runs}: {', '.join(counts)}{took}"
 
 
-def outcome_line(outcome: CellOutcome, done: int, total: int) -> str:
+def outcome_line(outcome: RunOutcome, done: int, total: int) -> str:
     """Return what there is to tell when a run has ended."""
     names = ", ".join(f"{shown(found.what)} {found.count}x" for found in outcome.broken)
     why = names or (shown(outcome.error) if outcome.error else "")
     number = f"[{done:{len(str(total))}}/{total}]"
-    end = f"{shown(outcome.cell.id)}: {outcome.standing.value}"
+    end = f"{shown(outcome.planned.id)}: {outcome.standing.value}"
     return f"{number} {end} ({outcome.duration_s:.1f} s){f': {why}' if why else ''}"
 
 
@@ -108,9 +108,8 @@ def _not_judged(summary: Summary) -> Iterator[str]:
             if outcome.standing in (Standing.ERROR, Standing.TIMED_OUT, Standing.UNKNOWN):
                 words = [level.comparison for level in outcome.levels]
                 why = outcome.error or "; ".join(words)
-                yield (
-                    f"{shown(outcome.cell.id)}: {outcome.standing.value}: {shown(why, limit=300)}"
-                )
+                end = f"{shown(outcome.planned.id)}: {outcome.standing.value}"
+                yield f"{end}: {shown(why, limit=300)}"
 
 
 def _difference(place: Place) -> str:

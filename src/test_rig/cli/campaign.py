@@ -11,7 +11,7 @@ import typer
 from test_rig.cli.options import CommonOptions, ConfigFiles, load_config
 
 if TYPE_CHECKING:
-    from test_rig.campaign import Cell, CellOutcome, Opened, Summary
+    from test_rig.campaign import Opened, PlannedRun, RunOutcome, Summary
     from test_rig.settings import AppConfig
 
 __all__ = ["app"]
@@ -130,7 +130,7 @@ def list_campaigns(
                 "name": record.plan.name,
                 "started": record.started.isoformat(timespec="seconds"),
                 "state": state,
-                "runs": len(record.plan.cells),
+                "runs": len(record.plan.runs),
                 "folder": str(folder.path),
             }
         )
@@ -173,11 +173,11 @@ def _settings(store: str | None, config: ConfigFiles) -> AppConfig:
 class _Progress:
     """Tells on standard error how a campaign goes on."""
 
-    def began(self, cell: Cell, attempt: int) -> None:
+    def began(self, planned: PlannedRun, attempt: int) -> None:
         if attempt > 1:
-            typer.echo(f"{cell.id}: attempt {attempt}", err=True)
+            typer.echo(f"{planned.id}: attempt {attempt}", err=True)
 
-    def ended(self, outcome: CellOutcome, done: int, total: int) -> None:
+    def ended(self, outcome: RunOutcome, done: int, total: int) -> None:
         from test_rig.campaign import outcome_line
 
         typer.echo(outcome_line(outcome, done, total), err=True)
@@ -192,7 +192,7 @@ def _run(
 ) -> Summary:
     from test_rig.campaign import run_campaign
 
-    total = len(opened.folder.record().plan.cells)
+    total = len(opened.folder.record().plan.runs)
     begins = f"{total} runs" if opened.done is None else f"{opened.done} of {total} runs are done"
     typer.echo(f"campaign {opened.folder.id}: {begins}; {opened.folder.path}", err=True)
     for each in opened.ready.plan.left_out:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from test_rig.settings.config import AppConfig, Setting, TargetSettings
+from test_rig.settings.environment import secret_of_variable
 from test_rig.settings.extension import (
     ArgumentList,
     Arguments,
@@ -70,5 +71,6 @@ __all__ = [
     "generated_json",
     "generated_toml",
     "register_config_extension",
+    "secret_of_variable",
     "toml_positions",
 ]

@@ -25,7 +25,7 @@ from test_rig.errors import Problem
 from test_rig.settings.names import Vocabulary
 from test_rig.settings.origin import Entry, Layer, Source
 
-__all__ = ["FAMILIAR", "PREFIX", "read_environment"]
+__all__ = ["FAMILIAR", "PREFIX", "read_environment", "secret_of_variable"]
 
 PREFIX = "TEST_RIG_"
 
@@ -81,3 +81,8 @@ def _misspelt(given: Mapping[str, str], names: Mapping[str, tuple[str, str]]) ->
             yield Problem(where=name, what="no such setting", todo=todo)
         elif is_of_a_table:
             yield Problem(where=name, what="no such setting", todo="see: test-rig config show")
+
+
+def secret_of_variable(name: str) -> str | None:
+    """Return the secret in a variable that a person named as its place; None where it is unset."""
+    return os.environ.get(name)

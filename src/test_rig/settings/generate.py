@@ -32,6 +32,7 @@ _EXAMPLES: dict[tuple[str, str], Any] = {
     ),
     ("actions", "silences"): ({"match": {"alert_type": "slow"}, "comment": "known"},),
     ("workload", "rate"): 500.0,
+    ("campaigns", "url"): "postgresql://user@host/db",
 }
 
 

@@ -1,34 +1,44 @@
-"""What a campaign runs: cells of a matrix, and what came of each.
+"""What a campaign runs: runs of a matrix, and what came of each.
 
-How to think of it: a *cell* is one run: a target, a level, a check (a workload, an audit, or files
-of handlers) and a seed. Its *outcome* is what is recorded of it: small, without a password, enough
-for the summary; everything else is in the run's own folder.
+How to think of it: a *planned run* is a target, a level, a check (a workload, an audit, or files of
+handlers) and a seed; a *plan* has all of them. A run's *outcome* is what is recorded of it: small,
+without a password, enough for the summary; everything else is in the run's own folder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from fnmatch import fnmatchcase
 from itertools import product
+from typing import Any
+
+#: Grows when a reader of the earlier format would misread `campaign.json`.
+FORMAT = 1
 
 __all__ = [
-    "Cell",
-    "CellOutcome",
+    "FORMAT",
+    "CampaignRecord",
     "Check",
     "CheckKind",
     "Found",
     "LeftOut",
+    "Limits",
     "Pattern",
+    "Plan",
+    "PlannedRun",
+    "PlannedTarget",
+    "RunOutcome",
     "SeenLevel",
     "Standing",
-    "cells_of",
+    "runs_of",
 ]
 
 
 class CheckKind(Enum):
-    """What kind of run a cell is."""
+    """What kind of run it is."""
 
     WORKLOAD = "workload"
     AUDIT = "audit"
@@ -62,7 +72,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class PlannedRun:
     """One run of a campaign."""
 
     #: The target's name in the campaign.
@@ -74,13 +84,13 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """What tells it from the other cells of its campaign, for people and machines."""
+        """What tells it from the other runs of its campaign, for people and machines."""
         level = "" if self.level is None else f" / {self.level}"
         return f"{self.target}{level} / {self.check} / seed {self.seed}"
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """Its place in the table: target, level, check; cells of other seeds stand there too."""
+        """Its place in the table: target, level, check; runs of other seeds stand there too."""
         return (self.target, self.level or "", str(self.check))
 
 
@@ -124,10 +134,10 @@ class SeenLevel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CellOutcome:
-    """What came of a cell."""
+class RunOutcome:
+    """What came of a planned run."""
 
-    cell: Cell
+    planned: PlannedRun
     standing: Standing
     #: The run's folder, relative to the campaign's where it is within; None where none was made.
     folder: str | None = None
@@ -148,6 +158,64 @@ class CellOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTarget:
+    """One database of a campaign; without its password."""
+
+    name: str
+    #: The URL without its password.
+    url: str
+    #: Where its password is found; None where the URL or the settings tell it, or it needs none.
+    password_env: str | None = None
+    password_file: str | None = None
+    #: How many runs it bears at the same time.
+    parallel: int = 1
+    #: "PostgreSQL 15.20"; empty where it was not reached.
+    product: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much of a campaign runs at the same time, and how long."""
+
+    parallel: int
+    time_limit_s: float
+    retries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All runs of a campaign."""
+
+    name: str
+    description: str
+    #: The file that it was made of, and a hash of what stands there.
+    file: str
+    digest: str
+    targets: tuple[PlannedTarget, ...]
+    runs: tuple[PlannedRun, ...]
+    limits: Limits
+    left_out: tuple[LeftOut, ...] = ()
+    #: Settings of the rig for its runs, by key (`workload.time_secs`).
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignRecord:
+    """Who asked for what, and how far it came."""
+
+    id: str
+    plan: Plan
+    started: datetime
+    versions: dict[str, str]
+    #: Where its progress is recorded, without a password; None for a file in its folder.
+    store: str | None = None
+    finished: datetime | None = None
+    #: What came of each run, once all have ended.
+    outcomes: tuple[RunOutcome, ...] = ()
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
     """What an `exclude` of the file matches; an empty field matches everything."""
 
@@ -156,10 +224,10 @@ class Pattern:
     checks: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
 
-    def matches(self, cell: Cell) -> bool:
-        """Return whether a cell is meant; `*` and `?` stand for other characters.
+    def matches(self, planned: PlannedRun) -> bool:
+        """Return whether a planned run is meant; `*` and `?` stand for other characters.
 
-        >>> pg = Cell(target="pg", level="read-committed", seed=1,
+        >>> pg = PlannedRun(target="pg", level="read-committed", seed=1,
         ...           check=Check(kind=CheckKind.WORKLOAD, name="bank"))
         >>> Pattern(targets=("p*",), levels=("Read Committed",)).matches(pg)
         True
@@ -167,10 +235,10 @@ class Pattern:
         False
         """
         return (
-            _any(self.targets, cell.target)
-            and _any(self.levels, cell.level or "")
-            and _any(self.checks, cell.check.name)
-            and (not self.seeds or cell.seed in self.seeds)
+            _any(self.targets, planned.target)
+            and _any(self.levels, planned.level or "")
+            and _any(self.checks, planned.check.name)
+            and (not self.seeds or planned.seed in self.seeds)
         )
 
 
@@ -183,22 +251,22 @@ def plain(text: str) -> str:
     return text.lower().replace("_", "-").replace(" ", "-").replace(",", "")
 
 
-def cells_of(
+def runs_of(
     targets: Iterable[tuple[str, Sequence[str | None]]],
     checks: Sequence[Check],
     seeds: Sequence[int],
-) -> list[Cell]:
-    """Return the cells of a matrix: targets, each with its levels, by checks by seeds.
+) -> list[PlannedRun]:
+    """Return the runs of a matrix: targets, each with its levels, by checks by seeds.
 
-    Handlers know no level: they are one cell for each target and seed. The scenarios of an audit
-    know no seed: it is one cell for each target and level, of the first seed.
+    Handlers know no level: they are one run for each target and seed. The scenarios of an audit
+    know no seed: it is one run for each target and level, of the first seed.
     """
     found = []
     for (target, levels), check in product(targets, checks):
         at: Sequence[str | None] = (None,) if check.kind is CheckKind.HANDLERS else levels
         by = seeds[:1] if check.kind is CheckKind.AUDIT else seeds
         found += [
-            Cell(target=target, level=level, check=check, seed=seed)
+            PlannedRun(target=target, level=level, check=check, seed=seed)
             for level, seed in product(at, by)
         ]
     return list(dict.fromkeys(found))
