@@ -190,6 +190,7 @@ def test_the_templates_are_where_the_package_is() -> None:
 
     folder = Path(test_rig.report.__file__).parent / "templates"
     assert {path.name for path in folder.iterdir()} == {
+        "campaign.html.j2",
         "page.css",
         "page.html.j2",
         "parts.html.j2",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from test_rig.campaign.planned import RunOutcome, Standing
 from test_rig.campaign.summary import Summary
-from test_rig.report import shown
+from test_rig.report import shown_text as shown
 
 if TYPE_CHECKING:
     from junitparser import TestCase

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from test_rig.campaign.planned import RunOutcome, Standing
 from test_rig.campaign.summary import Changes, Finding, Place, Summary
-from test_rig.report import duration, shown
+from test_rig.report import duration
+from test_rig.report import shown_text as shown
 
 __all__ = ["headline", "outcome_line", "place_word", "render_text"]
 

@@ -9,7 +9,7 @@ from test_rig.report.content import Report
 from test_rig.report.html import page_template, render_html
 from test_rig.report.jsonform import render_json
 from test_rig.report.junit import render_junit
-from test_rig.report.shown import shown
+from test_rig.report.shown import shown as shown_text
 from test_rig.report.text import render_text
 from test_rig.report.words import duration, headline
 
@@ -22,5 +22,5 @@ __all__ = [
     "render_json",
     "render_junit",
     "render_text",
-    "shown",
+    "shown_text",
 ]

@@ -79,7 +79,7 @@ def kill_at_random(
             start()
         with Executor(url) as looking:
             until = time.monotonic() + 80 + 5 * kills
-            while len(looking.list(status="Completed", limit=runs + 1)) < runs:
+            while killed < kills or _completed(looking, runs) < runs:
                 if time.monotonic() > until:
                     what = f"a run is stuck after {killed} kills"
                     return Wreck(kills=killed, runs=runs, tasks=0, in_vain=0, faults=(what,))
@@ -96,6 +96,10 @@ def kill_at_random(
     finally:
         for process in living:
             _end(process)
+
+
+def _completed(looking: Executor, runs: int) -> int:
+    return len(looking.list(status="Completed", limit=runs + 1))
 
 
 def _end(process: subprocess.Popen[str]) -> None:
