@@ -1,253 +1,297 @@
 """What a history of lists shows: anomalies without a cycle, and the edges in which cycles are.
 
-How to think of it: who reads a list of unique elements sees who wrote before whom. The longest
-read of a key by a committed transaction is its version order; every other one must be a beginning
-of it. An append that nobody read, of a transaction that is known to be committed, comes after all
-that was read. A key whose reads contradict each other gives no edges.
+How to think of it: the kernels of `versions` find each key's order of versions, and the version
+before and after each micro-operation; edges follow from those two numbers and are written out only
+where cycles can be. An append that nobody read, of a transaction that is known to be committed,
+comes after all that was read. A key whose reads no order explains gives no ww and no rw; whom a
+read saw is certain all the same.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 
-from test_rig.checker.graph import RW, WR, WW, Edges
-from test_rig.checker.witness import Edge, EdgeKind, Seen
-from test_rig.history import APPEND, FAIL, OK, READ, History
+from test_rig.checker.compiling import Bytes, Int32s, Ints, Kernels, Marks, frozen
+from test_rig.checker.graph import PASS, RW, Edges, Orders, strong
+from test_rig.checker.indexing import fill_index, number_keys
+from test_rig.checker.versions import (
+    compare,
+    link,
+    order_versions,
+    reorder,
+    scan,
+    sift,
+)
+from test_rig.history import APPEND, OK, History, validate
 
-__all__ = ["Shown", "edge_of", "infer"]
+__all__ = ["Shown", "adjacent", "infer"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Shown:
     """What was found without looking for cycles."""
 
-    anomalies: list[Seen] = field(default_factory=list)
-    edges: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    #: For each micro-operation the number of its key, its transaction, and what it was marked as.
+    number: Int32s
+    owner: Int32s
+    marks: Marks
+    #: How many versions each read saw, -1 for what is no committed read.
+    seen: Int32s
+    #: A longest read of each key, -1 for none.
+    longest: Int32s
+    #: Appends by key and value: `index_start` says where each key's begin; -1 is free.
+    index_start: Ints
+    index: Int32s
+    #: For each append the transaction's next one to the key.
+    next_append: Int32s
     #: A mark for each transaction that is committed, or unknown and observed.
-    counts: list[bool] = field(default_factory=list)
-
-    def columns(self) -> Edges:
-        """Return the edges as arrays."""
-        table = np.array(sorted(set(self.edges)), dtype=np.int64).reshape(-1, 5)
-        return Edges(
-            source=table[:, 0],
-            target=table[:, 1],
-            kind=table[:, 2].astype(np.uint8),
-            source_mop=table[:, 3],
-            target_mop=table[:, 4],
-        )
+    counts: Bytes
+    #: The append of the version before and after each micro-operation, -1 for none.
+    before: Int32s
+    after: Int32s
+    #: How many edges follow from the two.
+    edges: int
+    #: The edges of unread chains; their nodes stand after the transactions.
+    chains: Edges
+    chain_nodes: int
 
 
-@dataclass(slots=True)
-class _Read:
-    mop: int
-    transaction: int
-    seen: tuple[int, ...]
-    #: The reader's own appends to the key before this read.
-    own: tuple[int, ...]
-    #: What its read before this one saw, and how many appends came between them.
-    last: tuple[int, ...] | None
-    since: int
+def infer(history: History, kernels: Kernels) -> Shown:
+    """Return what the history shows without looking for cycles.
 
-
-class _Key:
-    """The appends and reads of one key."""
-
-    def __init__(self) -> None:
-        #: Value -> micro-operation and transaction.
-        self.appends: dict[int, tuple[int, int]] = {}
-        self.reads: list[_Read] = []
-        #: Transaction -> its last append.
-        self.final: dict[int, int] = {}
-
-
-def infer(history: History) -> Shown:
-    """Return what the history shows without looking for cycles."""
-    shown = Shown()
-    keys = _keys(history)
-    shown.counts = (history.type == OK).tolist()
-    for key in keys.values():
-        for read in key.reads:
-            for value in read.seen:
-                _, writer = key.appends.get(value, (-1, -1))
-                if writer >= 0 and history.type[writer] != FAIL:
-                    shown.counts[writer] = True
-    for number, key in sorted(keys.items()):
-        _judge_key(history, history.key_name(number), key, shown)
+    Raises:
+        HistoryError: A value was appended to a key twice.
+    """
+    mops = history.mop_count
+    type_, f, value = frozen(history.type), frozen(history.f), frozen(history.value)
+    mop_start, element_start = frozen(history.mop_start), frozen(history.element_start)
+    element = frozen(history.element)
+    number = np.empty(mops, np.int32)
+    keys = kernels(number_keys)(frozen(history.key), number)
+    number = frozen(number)
+    owner, next_append = np.empty(mops, np.int32), np.empty(mops, np.int32)
+    appends, longest = np.zeros(keys, np.int32), np.full(keys, -1, np.int32)
+    marks = np.zeros(mops, np.uint16)
+    rows = (type_, mop_start, f, value, element_start, element, number)
+    kernels(scan)(*rows, owner, next_append, appends, longest, marks)
+    owner, next_append = frozen(owner), frozen(next_append)
+    index_start, index = _index(f, value, number, appends, kernels, history)
+    sizes = np.where(longest >= 0, element_start[longest + 1] - element_start[longest], 0)
+    order_start = frozen(np.concatenate(([0], np.cumsum(sizes))))
+    order = np.empty(int(order_start[-1]), np.int32)
+    order_size = sizes.astype(np.int32)
+    position = np.full(mops, -1, np.int32)
+    is_troubled, is_unsound = np.zeros(keys, np.uint8), np.zeros(keys, np.uint8)
+    counts = (type_ == OK).astype(np.uint8)
+    kernels(order_versions)(
+        type_, value, element_start, element, owner, index_start, index, longest,
+        order_start, order, position, is_troubled, counts,
+    )  # fmt: skip
+    seen = np.empty(mops, np.int32)
+    elements = kernels(compare)(
+        type_, mop_start, f, element_start, element, number, longest, seen, is_troubled
+    )
+    if is_troubled.any():
+        sifted_start, sifted = np.empty(mops, np.int64), np.empty(elements, np.int64)
+        kernels(sift)(
+            type_, value, element_start, element, number, owner, next_append, index_start, index,
+            is_troubled, seen, marks, sifted_start, sifted, counts, is_unsound,
+        )  # fmt: skip
+        kernels(reorder)(
+            value, number, index_start, index, is_troubled, is_unsound, seen, marks,
+            sifted_start, sifted, longest, order_start, order, order_size, position,
+        )  # fmt: skip
+        del sifted_start, sifted
+    before, after = np.empty(mops, np.int32), np.empty(mops, np.int32)
+    unread, unread_first = np.zeros(keys, np.int32), np.full(keys, -1, np.int32)
+    edges = kernels(link)(
+        *rows, owner, next_append, index_start, index, is_troubled, is_unsound, seen, marks,
+        order_start, order, order_size, position, unread, unread_first, before, after,
+    )  # fmt: skip
+    shown = Shown(
+        number=number,
+        owner=owner,
+        marks=marks,
+        seen=seen,
+        longest=longest,
+        index_start=index_start,
+        index=index,
+        next_append=next_append,
+        counts=counts,
+        before=before,
+        after=after,
+        edges=edges,
+        chains=Edges.none(),
+        chain_nodes=0,
+    )
+    if (unread > 1).any() and len(readers := np.flatnonzero(after == -2)):
+        unread_mops = (f == APPEND) & (position < 0) & (type_[owner] == OK)
+        unread_mops &= is_unsound[number] == 0
+        _chain(history, shown, readers, np.flatnonzero(unread_mops & (unread[number] > 1)))
     return shown
 
 
-def _keys(history: History) -> dict[int, _Key]:
-    keys: dict[int, _Key] = defaultdict(_Key)
-    for transaction in range(len(history)):
-        own: dict[int, list[int]] = defaultdict(list)
-        last: dict[int, tuple[tuple[int, ...], int]] = {}
-        for mop in history.mops(transaction):
-            key, f = int(history.key[mop]), int(history.f[mop])
-            if f == APPEND:
-                value = int(history.value[mop])
-                keys[key].appends[value] = (mop, transaction)
-                keys[key].final[transaction] = value
-                own[key].append(value)
-            elif history.type[transaction] == OK:
-                seen = () if f == READ else history.elements(mop)
-                before, count = last.get(key, (None, 0))
-                since = len(own[key]) - count
-                keys[key].reads.append(
-                    _Read(mop, transaction, seen, tuple(own[key]), before, since)
-                )
-                last[key] = (seen, len(own[key]))
-    return keys
+def _index(
+    f: Bytes, value: Ints, number: Int32s, appends: Int32s, kernels: Kernels, history: History
+) -> tuple[Ints, Int32s]:
+    """Return the appends by key and value, and where each key's begin."""
+    sizes = np.ones(len(appends), np.int64)
+    while (short := sizes < 2 * appends).any():
+        sizes[short] *= 2
+    index_start = frozen(np.concatenate(([0], np.cumsum(sizes))))
+    index = np.full(int(index_start[-1]), -1, np.int32)
+    if kernels(fill_index)(f, value, number, index_start, index):
+        validate(history)
+    return index_start, frozen(index)
 
 
-def edge_of(
-    history: History, transactions: tuple[int, int], kind: EdgeKind, mops: tuple[int, int]
-) -> Edge:
-    """Return an edge with what its micro-operations did; those of an order are -1."""
-    source, target = transactions
-    first, second = mops
-    if first < 0:
-        return Edge(source=source, target=target, kind=kind)
-    written = int(history.value[second])
-    seen = history.elements(first)
-    return Edge(
-        source=source,
-        target=target,
-        kind=kind,
-        key=history.key_of(first),
-        first=(seen[-1] if seen else None) if kind is EdgeKind.RW else int(history.value[first]),
-        second=int(history.value[first]) if kind is EdgeKind.WR else written,
-        first_mop=first,
-        second_mop=second,
+def _chain(history: History, shown: Shown, readers: Ints, unread: Ints) -> None:
+    """Lead from who read all of a key to all its unread appends, but not to its own."""
+    mops = history.mop_count
+    wanted = np.zeros(len(shown.longest), np.bool_)
+    wanted[shown.number[readers]] = True
+    unread = unread[wanted[shown.number[unread]]]
+    unread = unread[np.argsort(shown.number[unread], kind="stable")]
+    key = shown.number[unread].astype(np.int64)
+    place = key * mops + unread
+    count, first = len(unread), len(history)
+    # Forwards an append's node leads to it and to the next one's, backwards to the one before.
+    forwards = first + np.arange(count, dtype=np.int64)
+    backwards = forwards + count
+    same = np.flatnonzero(key[:-1] == key[1:])
+    who = shown.owner[unread]
+    none = np.full(len(same), -1, np.int64)
+    reader_key = shown.number[readers].astype(np.int64)
+    reader = shown.owner[readers].astype(np.int64)
+    low = np.searchsorted(place, reader_key * mops + history.mop_start[reader])
+    high = np.searchsorted(place, reader_key * mops + history.mop_start[reader + 1])
+    begin, end = np.searchsorted(key, reader_key), np.searchsorted(key, reader_key, side="right")
+    is_before, is_after = low > begin, high < end
+    # Without appends of its own it enters once, at the beginning.
+    is_before &= low < high
+    high = np.where(low < high, high, begin)
+    is_after |= high == begin
+    shown.chain_nodes = 2 * count
+    shown.chains = Edges.joined(
+        [
+            Edges.of(forwards, who, PASS, unread, unread),
+            Edges.of(backwards, who, PASS, unread, unread),
+            Edges.of(forwards[same], forwards[same + 1], PASS, none, none),
+            Edges.of(backwards[same + 1], backwards[same], PASS, none, none),
+            Edges.of(
+                reader[is_after],
+                forwards[high[is_after]],
+                RW,
+                readers[is_after],
+                unread[high[is_after]],
+            ),
+            Edges.of(
+                reader[is_before],
+                backwards[low[is_before] - 1],
+                RW,
+                readers[is_before],
+                unread[low[is_before] - 1],
+            ),
+        ]
     )
 
 
-class _Told:
-    """The anomalies of one key, each told once."""
+def adjacent(shown: Shown, orders: Orders, kernels: Kernels) -> tuple[Edges, Int32s]:
+    """Return the edges that can be on a cycle, and the component of each node.
 
-    def __init__(self, history: History, name: int | str, shown: Shown) -> None:
-        self._history, self._name, self._shown = history, name, shown
-        self._told: set[tuple[str, tuple[int, ...]]] = set()
-
-    def tell(
-        self,
-        anomaly: str,
-        transactions: tuple[int, ...],
-        why: str,
-        mops: tuple[int, ...],
-        kind: EdgeKind | None = None,
-    ) -> None:
-        """Tell one; with a kind it is an edge between two transactions and micro-operations."""
-        if (anomaly, transactions) in self._told:
-            return
-        self._told.add((anomaly, transactions))
-        edges: tuple[Edge, ...] = ()
-        if kind is not None:
-            (source, target), (first, second) = transactions, mops
-            edges = (edge_of(self._history, (source, target), kind, (first, second)),)
-        why = f"key {self._name}: {why}"
-        self._shown.anomalies.append(
-            Seen(anomaly=anomaly, transactions=transactions, why=(why,), edges=edges, mops=mops)
-        )
-
-
-def _judge_key(history: History, name: int | str, key: _Key, shown: Shown) -> None:
-    longest = max((read.seen for read in key.reads), key=len, default=())
-    is_sound = True
-    told = _Told(history, name, shown)
-    for read in key.reads:
-        reader, seen = read.transaction, read.seen
-        if len(set(seen)) < len(seen):
-            told.tell("duplicate-elements", (reader,), f"T{reader} read {list(seen)}", (read.mop,))
-            is_sound = False
-        if seen != longest[: len(seen)]:
-            other = next(each for each in key.reads if each.seen == longest)
-            pair = (reader, other.transaction)
-            why = f"T{reader} read {list(seen)}, T{pair[1]} read {list(longest)}"
-            told.tell("incompatible-order", pair, why, (read.mop, other.mop))
-            is_sound = False
-        for value in seen:
-            mop, writer = key.appends.get(value, (-1, -1))
-            if writer < 0:
-                why = f"T{reader} read {value}, which nobody appended"
-                told.tell("garbage-read", (reader,), why, (read.mop,))
-                is_sound = False
-            elif writer != reader and history.type[writer] == FAIL:
-                why = f"T{reader} read {value} of T{writer}, which was rolled back"
-                told.tell("G1a", (writer, reader), why, (mop, read.mop), EdgeKind.WR)
-        if seen and (found := key.appends.get(seen[-1])) is not None:
-            mop, writer = found
-            if writer != reader and key.final[writer] != seen[-1]:
-                why = f"T{reader} read {seen[-1]} last; T{writer} appended more after it"
-                told.tell("G1b", (writer, reader), why, (mop, read.mop), EdgeKind.WR)
-        if (fault := _internal(read, key)) is not None:
-            told.tell("internal", (reader,), f"T{reader} {fault}", (read.mop,))
-            is_sound = False
-    _dirty_updates(history, key, longest, told)
-    _lost_updates(key, told)
-    if is_sound:
-        shown.edges.extend(_edges(key, longest, shown.counts))
+    Nodes are the transactions, those of unread chains, and the moments; -1 is no component.
+    """
+    transactions = len(shown.counts)
+    nodes = transactions + shown.chain_nodes
+    start = np.zeros(nodes + 1, np.int32)
+    heads = np.empty(shown.edges + len(shown.chains), np.int32)
+    owner, before, after = shown.owner, frozen(shown.before), frozen(shown.after)
+    source = frozen(shown.chains.source.astype(np.int32))
+    target = frozen(shown.chains.target.astype(np.int32))
+    kernels(_heads)(owner, before, after, source, target, start, heads)
+    label = frozen(strong(start, heads, orders, kernels))
+    none = np.zeros(0, np.int64)
+    size = 0
+    if (label >= 0).any():
+        size = kernels(_inside)(owner, before, after, shown.seen, label, none, none, none)
+    first, second, kind = (np.empty(size, np.int64) for _ in range(3))
+    if size:
+        kernels(_inside)(owner, before, after, shown.seen, label, first, second, kind)
+    inner = label[shown.chains.source]
+    chains = shown.chains.where((inner >= 0) & (inner == label[shown.chains.target]))
+    found = Edges(
+        source=owner[first].astype(np.int64),
+        target=owner[second].astype(np.int64),
+        kind=kind.astype(np.uint8),
+        source_mop=first,
+        target_mop=second,
+    )
+    return Edges.joined([found, chains]), label
 
 
-def _internal(read: _Read, key: _Key) -> str | None:
-    own, seen = read.own, read.seen
-    later = [v for v in seen if key.appends.get(v, (-1, -1))[0] > read.mop]
-    if any(key.appends[value][1] == read.transaction for value in later):
-        return f"read {list(seen)}, with what it appended only later"
-    tail = own[len(own) - read.since :] if read.last is not None else own
-    if read.last is not None and seen != read.last + tail:
-        return f"read {list(read.last)}, appended {list(tail)}, and then read {list(seen)}"
-    if tail and seen[-len(tail) :] != tail:
-        return f"appended {list(tail)}, and then read {list(seen)}"
-    return None
+def _heads(
+    owner: Int32s,
+    before: Int32s,
+    after: Int32s,
+    source: Int32s,
+    target: Int32s,
+    start: Int32s,
+    heads: Int32s,
+) -> None:
+    """Put the targets of all edges behind each other, by source."""
+    for mop in range(len(owner)):
+        if before[mop] >= 0:
+            start[owner[before[mop]] + 1] += 1
+        if after[mop] >= 0:
+            start[owner[mop] + 1] += 1
+    for edge in range(len(source)):
+        start[source[edge] + 1] += 1
+    for node in range(1, len(start)):
+        start[node] += start[node - 1]
+    for mop in range(len(owner)):
+        if before[mop] >= 0:
+            node = owner[before[mop]]
+            heads[start[node]] = owner[mop]
+            start[node] += 1
+        if after[mop] >= 0:
+            node = owner[mop]
+            heads[start[node]] = owner[after[mop]]
+            start[node] += 1
+    for edge in range(len(source)):
+        node = source[edge]
+        heads[start[node]] = target[edge]
+        start[node] += 1
+    for node in range(len(start) - 1, 0, -1):
+        start[node] = start[node - 1]
+    start[0] = 0
 
 
-def _dirty_updates(history: History, key: _Key, longest: tuple[int, ...], told: _Told) -> None:
-    order = [key.appends.get(value, (-1, -1)) for value in longest]
-    for place, (mop, writer) in enumerate(order):
-        if writer < 0 or history.type[writer] != FAIL:
+def _inside(
+    owner: Int32s,
+    before: Int32s,
+    after: Int32s,
+    seen: Int32s,
+    label: Int32s,
+    first: Ints,
+    second: Ints,
+    kind: Ints,
+) -> int:
+    """Count the edges within components, and write them down where there is room for them."""
+    count = 0
+    for mop in range(len(owner)):
+        inner = label[owner[mop]]
+        if inner < 0:
             continue
-        rest = (each for each in order[place + 1 :] if each[1] >= 0 and history.type[each[1]] == OK)
-        after = next(rest, None)
-        if after is not None:
-            why = f"T{after[1]} built on {longest[place]} of T{writer}, which was rolled back"
-            told.tell("dirty-update", (writer, after[1]), why, (mop, after[0]), EdgeKind.WW)
-
-
-def _lost_updates(key: _Key, told: _Told) -> None:
-    updates: dict[tuple[int, ...], list[_Read]] = defaultdict(list)
-    for read in key.reads:
-        writes_later = key.final.get(read.transaction)
-        if read.last is None and not read.own and writes_later is not None:
-            updates[read.seen].append(read)
-    for seen, reads in updates.items():
-        if len(reads) > 1:
-            transactions = tuple(read.transaction for read in reads)
-            names = " and ".join(f"T{each}" for each in transactions)
-            why = f"{names} each read {list(seen)} and then appended"
-            told.tell("lost-update", transactions, why, tuple(read.mop for read in reads))
-
-
-def _edges(
-    key: _Key, longest: tuple[int, ...], counts: list[bool]
-) -> list[tuple[int, int, int, int, int]]:
-    order = [key.appends[value] for value in longest]
-    place = {mop: index for index, (mop, _) in enumerate(order)}
-    standing = [each for each in order if counts[each[1]]]
-    unread = [each for each in key.appends.values() if each[0] not in place and counts[each[1]]]
-    found = [(a, b, WW, x, y) for (x, a), (y, b) in pairwise(standing)]
-    if standing:
-        found += [(standing[-1][1], b, WW, standing[-1][0], y) for y, b in unread]
-    for read in key.reads:
-        seen = [each for each in order[: len(read.seen)] if counts[each[1]]]
-        foreign = [each for each in seen if each[1] != read.transaction]
-        if foreign:
-            found.append((foreign[-1][1], read.transaction, WR, foreign[-1][0], read.mop))
-        rest = [each for each in order[len(read.seen) :] if counts[each[1]]]
-        following = rest[:1] or unread
-        found += [(read.transaction, b, RW, read.mop, y) for y, b in following]
-    return [each for each in found if each[0] != each[1]]
+        if before[mop] >= 0 and label[owner[before[mop]]] == inner:
+            if len(first):
+                first[count], second[count] = before[mop], mop
+                kind[count] = 1 if seen[mop] >= 0 else 0
+            count += 1
+        if after[mop] >= 0 and label[owner[after[mop]]] == inner:
+            if len(first):
+                first[count], second[count] = mop, after[mop]
+                kind[count] = 2
+            count += 1
+    return count

@@ -1,143 +1,477 @@
 """The shortest cycle of each class in each component.
 
-How to think of it: a class is a small automaton over the kinds of edges; a breadth-first search
-over (node, state) from every edge that a class must have, back to that edge's source, finds the
-shortest walk of the class; nodes of real time count as others do. A walk that meets itself is left
-out: it contains a shorter cycle, which is found by itself.
+How to think of it: a class is a small automaton over the kinds of edges, and each class has an
+edge that all its cycles have. Only the strongly connected components of the class's own edges are
+searched: of G0 those of ww alone, of G-single and G-nonadjacent those of a doubled graph, in which
+a node that was just reached by an rw has no rw that goes on (so there is no edge from it; every
+closed walk there has no two adjacent rw). From each edge that the class must have, a breadth-first
+search over (node, state) looks for the way back to its source, first to a depth of three
+transactions, then half as much again, until one is found: so the cost is that of the surroundings
+of edges as far as the shortest cycle is long, not of the component.
+
+What is guaranteed: whether there is a cycle of a class is decided in linear time, but for G-single
+in a component that has cycles of G-nonadjacent too; G0, G1c, G-single and G2-item are told with a
+shortest cycle, G-nonadjacent where its shortest walk is no two cycles of worse classes. The steps
+of a search are bounded by a multiple of the component's edges; where that bound was met (a large
+component without short cycles), the cycle that is told is one of the class, and not known to be the
+shortest. The bound counts steps, not seconds: the answer is the same in every run.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from test_rig.checker.graph import PROCESS, REALTIME, RW, WR, WW, Edges, Ints, components
+import numpy as np
+import numpy.typing as npt
+
+from test_rig.checker.compiling import Bytes, Int32s, Kernels, frozen
+from test_rig.checker.graph import (
+    PASS,
+    PROCESS,
+    REALTIME,
+    RW,
+    WR,
+    WW,
+    Edges,
+    by_source,
+    components,
+)
 from test_rig.isolation import CYCLES
 
-__all__ = ["Cycle", "find_cycles"]
+__all__ = ["Cycle", "Found", "Step", "find_cycles"]
 
-#: The name of a class, and its edges: source, target, kind, micro-operations of both.
+#: Source, target, kind, micro-operations of both.
 Step = tuple[int, int, int, int, int]
-Cycle = tuple[str, tuple[Step, ...]]
-_ORDERS = {"": (), "-process": (PROCESS,), "-realtime": (PROCESS, REALTIME)}
-_BEGIN = {"G0": WW, "G1c": WR, "G-single": RW, "G-nonadjacent": RW, "G2-item": RW}
-# Bits of a state: the edge before was an rw; several rw; two of them adjacent; the order was used.
-_JUST, _SEVERAL, _ADJACENT, _ORDERED = 1, 2, 4, 8
 
 
-def find_cycles(edges: Edges, process: Edges, realtime: Edges, count: int) -> list[Cycle]:
-    """Return the shortest cycle of each class of each component, the worst classes first.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cycle:
+    """A cycle, with the nodes that are no transactions."""
+
+    anomaly: str
+    #: The first begins at a transaction.
+    steps: tuple[Step, ...]
+    #: Whether no shorter one of its class is in its component; else none was found in bounded time.
+    is_shortest: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What the search for cycles came to."""
+
+    #: The shortest cycle of each class of each component, the worst classes first.
+    cycles: tuple[Cycle, ...]
+    #: Classes of which a component may have a cycle that was not found in bounded time.
+    undecided: tuple[str, ...]
+
+
+_STAGES = (("", ()), ("-process", (PROCESS,)), ("-realtime", (PROCESS, REALTIME)))
+_G0, _G1C, _G_SINGLE, _G_NONADJACENT, _G2_ITEM = range(5)
+_BEGIN = (WW, WR, RW, RW, RW)
+# Bits of a state: the edge before was an rw (of G2-item: the next one must be); several rw; an edge
+# of an order.
+_JUST, _SEVERAL, _ORDERED = 1, 2, 4
+
+
+def find_cycles(
+    edges: Edges,
+    process: Edges,
+    realtime: Edges,
+    count: int,
+    *,
+    transactions: int,
+    kernels: Kernels | None = None,
+) -> Found:
+    """Find the shortest cycle of each class of each component.
+
+    A class with an order is looked for only where the component shows none without it that is as
+    bad or worse.
 
     Args:
         edges: What reads and writes show.
         process: The order of each session.
-        realtime: The order of time.
+        realtime: The order of time; its nodes beyond transactions are moments, in order.
         count: How many nodes there are.
+        transactions: How many of them, the first ones, are transactions.
+        kernels: How to loop.
     """
+    every = Edges.joined([edges, process, realtime])
+    kernels = kernels or Kernels(len(every) + count)
+    label = components(every.source, every.target, count, kernels)
+    every = every.where((label[every.source] >= 0) & (label[every.source] == label[every.target]))
+    nodes = np.flatnonzero(label >= 0)
+    if not len(nodes):
+        return Found(cycles=(), undecided=())
+    local = np.empty(count, np.int32)
+    local[nodes] = np.arange(len(nodes), dtype=np.int32)
+    graph = _Graph(
+        source=local[every.source],
+        target=local[every.target],
+        kind=every.kind,
+        nodes=len(nodes),
+        transactions=int(np.searchsorted(nodes, transactions)),
+    )
     found: list[Cycle] = []
-    plain: list[Cycle] = []
-    for order, parts in (
-        ("", [edges]),
-        ("-process", [edges, process]),
-        ("-realtime", [edges, process, realtime]),
-    ):
-        every = Edges.joined(parts)
-        label = components(every.source, every.target, count)
-        inside = (label[every.source] >= 0) & (label[every.source] == label[every.target])
-        kept = every.where(inside)
-        groups: dict[int, list[Step]] = defaultdict(list)
-        columns = (kept.source, kept.target, kept.kind, kept.source_mop, kept.target_mop)
-        for step in zip(*(column.tolist() for column in columns), strict=True):
-            groups[int(label[step[0]])].append(step)
-        worst = _ranks(plain, label)
-        new = [
-            cycle
-            for group, steps in sorted(groups.items())
-            for cycle in _of_component(steps, order, worst.get(group, len(CYCLES)))
-        ]
-        plain += new
-        found += new
-    return found
+    undecided: list[str] = []
+    rank = np.full(len(nodes), len(CYCLES), np.int64)
+    for suffix, orders in _STAGES:
+        stage = graph.of_kinds((WW, WR, RW, PASS, *orders))
+        group = components(stage.source, stage.target, stage.nodes, kernels)
+        # The worst class that each group has shown; of nodes that are alone the last one's.
+        worst = np.full(int(group.max()) + 2, len(CYCLES), np.int64)
+        np.minimum.at(worst, group, rank)
+        for place, name in enumerate(CYCLES):
+            for walk, is_shortest in _cycles(stage, place, group, worst, orders, kernels):
+                if not len(walk):
+                    undecided.append(name + suffix)
+                    continue
+                number = stage.number[walk]
+                found.append(
+                    Cycle(
+                        anomaly=name + suffix,
+                        steps=tuple(
+                            zip(
+                                every.source[number].tolist(),
+                                every.target[number].tolist(),
+                                every.kind[number].tolist(),
+                                every.source_mop[number].tolist(),
+                                every.target_mop[number].tolist(),
+                                strict=True,
+                            )
+                        ),
+                        is_shortest=is_shortest,
+                    )
+                )
+                first = stage.source[walk[0]]
+                rank[first] = min(rank[first], place)
+    return Found(cycles=tuple(found), undecided=tuple(dict.fromkeys(undecided)))
 
 
-def _ranks(cycles: list[Cycle], label: Ints) -> dict[int, int]:
-    """Return the rank of the worst class that each component has shown without this order."""
-    ranks: dict[int, int] = {}
-    for name, steps in cycles:
-        rank = next(n for n, each in enumerate(CYCLES) if name.startswith(each))
-        group = int(label[steps[0][0]])
-        ranks[group] = min(rank, ranks.get(group, rank))
-    return ranks
+class _Graph:
+    """Edges between the nodes of components, numbered anew."""
+
+    def __init__(
+        self,
+        source: Int32s,
+        target: Int32s,
+        kind: Bytes,
+        nodes: int,
+        transactions: int,
+        number: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        self.source, self.target, self.kind = source, target, kind
+        self.nodes, self.transactions = nodes, transactions
+        #: Which edges they were at first.
+        self.number = np.arange(len(source)) if number is None else number
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> _Graph:
+        """Return the edges that are marked."""
+        return _Graph(
+            self.source[keep],
+            self.target[keep],
+            self.kind[keep],
+            self.nodes,
+            self.transactions,
+            self.number[keep],
+        )
+
+    def of_kinds(self, kinds: tuple[int, ...]) -> _Graph:
+        """Return the edges of some kinds."""
+        wanted = np.zeros(PASS + 1, np.bool_)
+        wanted[list(kinds)] = True
+        return self.where(wanted[self.kind])
 
 
-def _of_component(steps: list[Step], order: str, below: int) -> Iterator[Cycle]:
-    after: dict[int, list[Step]] = defaultdict(list)
-    for step in steps:
-        after[step[0]].append(step)
-    for name in CYCLES[: below if order else len(CYCLES)]:
-        best: list[Step] | None = None
-        for step in steps:
-            if step[2] == _BEGIN[name]:
-                walk = _shortest(step, after, (name, bool(order)))
-                if walk is not None and (best is None or len(walk) < len(best)):
-                    best = walk
-        if best is not None:
-            yield name + order, tuple(best)
+def _class_label(
+    stage: _Graph, place: int, group: Int32s, orders: tuple[int, ...], kernels: Kernels
+) -> Int32s:
+    """Return the components of a class's own edges: by node, of a doubled graph by node twice."""
+    if place == _G2_ITEM:
+        return group
+    if place in (_G0, _G1C):
+        own = stage.of_kinds((WW, *((WR,) if place == _G1C else ()), *orders))
+        return components(own.source, own.target, own.nodes, kernels)
+    is_rw, is_pass = stage.kind == RW, stage.kind == PASS
+    other = ~is_rw & ~is_pass
+    source, target = 2 * stage.source, 2 * stage.target
+    return components(
+        np.concatenate((source[is_rw], source[is_pass] + 1, source[other], source[other] + 1)),
+        np.concatenate((target[is_rw] + 1, target[is_pass] + 1, target[other], target[other])),
+        2 * stage.nodes,
+        kernels,
+    )
 
 
-def _next(state: int, kind: int, name: str) -> int | None:
-    """Return the state after an edge; None where the class has no such edge there."""
-    if kind in (PROCESS, REALTIME):
-        return (state & ~_JUST) | _ORDERED
-    if kind != RW:
-        return None if name == "G0" and kind != WW else state & ~_JUST
-    if name in ("G0", "G1c", "G-single") or (name == "G-nonadjacent" and state & _JUST):
-        return None
-    return state | _SEVERAL | _JUST | (_ADJACENT if state & _JUST else 0)
+def _cycles(
+    stage: _Graph,
+    place: int,
+    group: Int32s,
+    worst: npt.NDArray[np.int64],
+    orders: tuple[int, ...],
+    kernels: Kernels,
+) -> Iterator[tuple[npt.NDArray[np.int64], bool]]:
+    """Yield the edges of a shortest cycle of a class in each group that has one."""
+    begins = np.flatnonzero(
+        (stage.kind == _BEGIN[place])
+        & (group[stage.source] >= 0)
+        & (group[stage.source] == group[stage.target])
+    )
+    if orders:
+        begins = begins[worst[group[stage.source[begins]]] > place]
+    if not len(begins):
+        return
+    label = _class_label(stage, place, group, orders, kernels)
+    is_doubled = place in (_G_SINGLE, _G_NONADJACENT)
+    source, target = stage.source[begins], stage.target[begins]
+    ends = (
+        (label[2 * source], label[2 * target + 1]) if is_doubled else (label[source], label[target])
+    )
+    begins = begins[(ends[0] >= 0) & (ends[0] == ends[1])]
+    if not len(begins):
+        return
+    begins = begins[np.argsort(group[stage.source[begins]], kind="stable")]
+    own = stage.where((group[stage.source] >= 0) & (group[stage.source] == group[stage.target]))
+    back = np.searchsorted(own.number, stage.number[begins]).astype(np.int32)
+    start = np.zeros(own.nodes + 1, np.int32)
+    heads, places = np.empty(len(own.source), np.int32), np.empty(len(own.source), np.int32)
+    kernels(by_source)(frozen(own.source), frozen(own.target), start, heads, places)
+    groups = len(worst) - 1
+    walk_start = np.zeros(groups + 1, np.int32)
+    walks = np.empty(own.nodes + 4 * groups, np.int32)
+    is_shortest = np.zeros(groups, np.uint8)
+    told = kernels(_search)(
+        frozen(own.source),
+        frozen(own.target),
+        frozen(own.kind),
+        frozen(start),
+        frozen(places),
+        frozen(back),
+        frozen(group),
+        frozen(label),
+        own.transactions,
+        place,
+        bool(orders),
+        walk_start,
+        walks,
+        is_shortest,
+    )
+    number = np.searchsorted(stage.number, own.number)
+    for each in range(told):
+        walk = walks[walk_start[each] : walk_start[each + 1]]
+        yield number[walk], bool(is_shortest[each])
 
 
-def _is_of(name: str, state: int, is_ordered: bool) -> bool:
-    if is_ordered and not state & _ORDERED:
-        return False
-    if name == "G-nonadjacent":
-        return bool(state & _SEVERAL) and not state & _JUST
-    if name == "G2-item":
-        return bool(state & _SEVERAL) and bool(state & (_ADJACENT | _JUST))
-    return True
+def _search(
+    source: Int32s,
+    target: Int32s,
+    kind: Bytes,
+    start: Int32s,
+    places: Int32s,
+    begins: Int32s,
+    group: Int32s,
+    label: Int32s,
+    transactions: int,
+    place: int,
+    is_ordered: bool,
+    walk_start: Int32s,
+    walks: Int32s,
+    is_shortest: Bytes,
+) -> int:
+    """Find a shortest cycle of a class in each group; return how many were found.
 
+    One without edges says that the bound was met before one was found.
 
-def _shortest(
-    first: Step, after: dict[int, list[Step]], form: tuple[str, bool]
-) -> list[Step] | None:
-    begin = (first[1], _JUST if first[2] == RW else 0)
-    came: dict[tuple[int, int], tuple[tuple[int, int], Step] | None] = {begin: None}
-    waiting = deque([begin])
-    while waiting:
-        at = waiting.popleft()
-        for step in after[at[0]]:
-            state = _next(at[1], step[2], form[0])
-            if state is None or (step[1], state) in came:
+    Args:
+        source: Where each edge begins.
+        target: Where it ends.
+        kind: Its kind.
+        start: Where the edges of each node begin in `places`; one more.
+        places: Edges by source.
+        begins: Edges that a cycle of the class must have, by group.
+        group: The component of each node, in which one cycle is told.
+        label: The components of the class, of a doubled graph by node twice.
+        transactions: Nodes below are transactions.
+        place: Which class it is.
+        is_ordered: Whether a cycle must have an edge of an order.
+        walk_start: Is filled with where each cycle begins in `walks`.
+        walks: Is filled with the edges of cycles.
+        is_shortest: Is filled with whether a cycle is known to be the shortest.
+    """
+    nodes = len(start) - 1
+    is_doubled = place == 2 or place == 3
+    states = 8 if is_ordered else 4
+    stamp = np.zeros(states * nodes, np.int32)
+    came = np.empty(states * nodes, np.int32)
+    came_from = np.empty(states * nodes, np.uint8)
+    now = np.empty(states * nodes, np.int32)
+    later = np.empty(states * nodes, np.int32)
+    walk = np.empty(states * nodes + 2, np.int32)
+    best_walk = np.empty(nodes + 4, np.int32)
+    met = np.zeros(nodes, np.int32)
+    # The edges between transactions and moments, for what one has to look at first.
+    to_moment = np.full(nodes, -1, np.int32)
+    from_moment = np.full(nodes, -1, np.int32)
+    weight = np.zeros(len(group) + 1, np.int64)
+    for edge in range(len(source)):
+        weight[group[source[edge]]] += 1
+        if kind[edge] == 4:
+            if source[edge] < transactions:
+                to_moment[source[edge]] = edge
+            elif target[edge] < transactions:
+                from_moment[target[edge]] = edge
+    number = walked = told = written = 0
+    first = 0
+    while first < len(begins):
+        here = group[source[begins[first]]]
+        end = first
+        while end < len(begins) and group[source[begins[end]]] == here:
+            end += 1
+        best = size = 0
+        is_exact = True
+        # Cycles of two transactions, without a search.
+        for at in range(first, end):
+            if place == 3 or best:
+                break
+            edge = begins[at]
+            goal, node = source[edge], target[edge]
+            if node >= transactions:
                 continue
-            to = (step[1], state)
-            came[to] = (at, step)
-            if to[0] == first[0]:
-                walk = _walk(first, to, came)
-                if _is_of(form[0], state, form[1]) and walk is not None:
-                    return walk
+            if is_ordered and place < 4 and to_moment[node] >= 0 and from_moment[goal] >= 0:
+                out, into = to_moment[node], from_moment[goal]
+                if target[out] <= source[into]:
+                    best_walk[0], best_walk[1], best_walk[2] = edge, out, into
+                    best, size = 2, 3
+                    break
+            for slot in range(start[node], start[node + 1]):
+                other = places[slot]
+                what = kind[other]
+                if target[other] != goal:
+                    continue
+                if is_ordered:
+                    is_good = place < 4 and what == 3
+                elif place == 4:
+                    is_good = what == 2
+                else:
+                    is_good = what == 0 or (what == 1 and place > 0)
+                if is_good:
+                    best_walk[0], best_walk[1] = edge, other
+                    best, size = 2, 2
+                    break
+        # So many steps for each edge of the component, and so many more.
+        budget = 300 * weight[here] + 5_000_000
+        spent = 0
+        cap = 3
+        while best == 0:
+            is_cut = False
+            for at in range(first, end):
+                edge = begins[at]
+                goal, node = source[edge], target[edge]
+                state = 1 if place >= 2 else 0
+                inner = label[2 * node + 1] if is_doubled else label[node]
+                number += 1
+                level = 1 if node < transactions else 0
+                stamp[states * node + state] = number
+                came[states * node + state] = -1
+                now[0] = states * node + state
+                waiting, coming = 1, 0
+                head = 0
+                is_found = False
+                while waiting and not is_found:
+                    if level + 1 > cap or (best and level + 1 >= best):
+                        is_cut = True
+                        break
+                    head = 0
+                    while head < waiting and not is_found:
+                        mark = now[head]
+                        head += 1
+                        node = mark // states
+                        state = mark % states
+                        spent += start[node + 1] - start[node]
+                        for slot in range(start[node], start[node + 1]):
+                            other = places[slot]
+                            what = kind[other]
+                            if what == 2:
+                                if place < 3 or (place == 3 and state & 1):
+                                    continue
+                                then = (state | 3) if place == 3 else (state & ~1)
+                            elif what == 5:
+                                then = state
+                            elif place == 4 and state & 1:
+                                continue
+                            elif what >= 3:
+                                then = (state & ~1) | 4
+                            elif what == 1 and place == 0:
+                                continue
+                            else:
+                                then = state & ~1
+                            to = target[other]
+                            if to == goal:
+                                if is_ordered and not then & 4:
+                                    continue
+                                if then & 1 or (place == 3 and not then & 2):
+                                    continue
+                                # The way back, and whether it meets itself.
+                                walked += 1
+                                walk[0] = other
+                                length = 1
+                                is_simple = True
+                                while mark >= 0:
+                                    if met[mark // states] == walked:
+                                        is_simple = False
+                                    met[mark // states] = walked
+                                    back = came[mark]
+                                    if back < 0:
+                                        break
+                                    walk[length] = back
+                                    length += 1
+                                    mark = states * source[back] + came_from[mark]
+                                is_found = True
+                                if is_simple:
+                                    best = level + 1
+                                    size = length + 1
+                                    best_walk[0] = edge
+                                    for offset in range(length):
+                                        best_walk[offset + 1] = walk[length - 1 - offset]
+                                break
+                            if to == target[edge]:
+                                continue
+                            inside = label[2 * to + (then & 1)] if is_doubled else label[to]
+                            mark_to = states * to + then
+                            if inside != inner or stamp[mark_to] == number:
+                                continue
+                            stamp[mark_to] = number
+                            came[mark_to] = other
+                            came_from[mark_to] = state
+                            if to < transactions:
+                                later[coming] = mark_to
+                                coming += 1
+                            else:
+                                now[waiting] = mark_to
+                                waiting += 1
+                    level += 1
+                    now, later = later, now
+                    waiting, coming = coming, 0
+                if spent > budget:
+                    break
+            if spent > budget:
+                is_exact = False
+                if best or cap > nodes:
+                    break
+                # A last try takes what it finds.
+                cap, spent = nodes + 1, 0
                 continue
-            waiting.append(to)
-    return None
-
-
-def _walk(
-    first: Step,
-    end: tuple[int, int],
-    came: dict[tuple[int, int], tuple[tuple[int, int], Step] | None],
-) -> list[Step] | None:
-    steps: list[Step] = []
-    at = end
-    while (back := came[at]) is not None:
-        at, step = back
-        steps.append(step)
-    walk = [first, *reversed(steps)]
-    return walk if len({step[0] for step in walk}) == len(walk) else None
+            is_exact = True
+            if best or not is_cut:
+                break
+            cap += cap // 2
+        if best or not is_exact:
+            for offset in range(size):
+                walks[written + offset] = best_walk[offset]
+            walk_start[told] = written
+            is_shortest[told] = is_exact
+            written += size
+            told += 1
+        first = end
+    walk_start[told] = written
+    return told

@@ -1,28 +1,43 @@
 """Who precedes whom: edges as arrays, and the components in which cycles are.
 
-How to think of it: nodes are the transactions that count (committed, or unknown and observed) and,
-behind them, one node for each of their ends in real time, in order. "Ended before the other began"
-is then three edges a transaction (into its end's node, on to the next one, and from the last end
-before it began) instead of a pair for every two transactions.
+How to think of it: nodes are transactions and, behind them, nodes that stand between them, so that
+orders with very many pairs need few edges. A *moment* is one for each time at which transactions
+begin that others had ended before: "ended before the other began" is an edge from each transaction
+to the next moment, from each moment to the one after it, and from a moment to those that begin
+there. An *unread chain* leads from who read all of a key to all appends that nobody read, but not
+to its own: there is a chain in each direction, and the reader enters both beside its own appends.
+Only transactions count in the length of a cycle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from test_rig.history import OK, History, Timescale
+from test_rig.checker.compiling import Bytes, Int32s, Ints, Kernels, frozen
+from test_rig.history import History, Timescale, validate
 
-__all__ = ["PROCESS", "REALTIME", "RW", "WR", "WW", "Edges", "Ints", "components", "order_edges"]
+__all__ = [
+    "PASS",
+    "PROCESS",
+    "REALTIME",
+    "RW",
+    "WR",
+    "WW",
+    "Edges",
+    "Orders",
+    "by_source",
+    "components",
+    "order_edges",
+    "orders_of",
+    "strong",
+]
 
-Ints: TypeAlias = npt.NDArray[np.int64]
-
-#: Kinds of edges.
-WW, WR, RW, PROCESS, REALTIME = 0, 1, 2, 3, 4
+#: Kinds of edges; PASS goes on from a node of an unread chain, as what led into it.
+WW, WR, RW, PROCESS, REALTIME, PASS = 0, 1, 2, 3, 4, 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +46,7 @@ class Edges:
 
     source: Ints
     target: Ints
-    kind: npt.NDArray[np.uint8]
+    kind: Bytes
     #: The micro-operations of source and target that show the edge, -1 where none do.
     source_mop: Ints
     target_mop: Ints
@@ -40,18 +55,28 @@ class Edges:
         return len(self.source)
 
     @staticmethod
-    def of(source: Ints, target: Ints, kind: int, *mops: Ints) -> Edges:
+    def of(
+        source: npt.NDArray[np.integer],
+        target: npt.NDArray[np.integer],
+        kind: int,
+        *mops: npt.NDArray[np.integer],
+    ) -> Edges:
         """Return edges of one kind, without those from a transaction to itself."""
         keep = source != target
         nothing = np.full(len(source), -1, dtype=np.int64)
         first, second = mops or (nothing, nothing)
         return Edges(
-            source=source[keep],
-            target=target[keep],
+            source=source[keep].astype(np.int64),
+            target=target[keep].astype(np.int64),
             kind=np.full(int(keep.sum()), kind, dtype=np.uint8),
-            source_mop=first[keep],
-            target_mop=second[keep],
+            source_mop=first[keep].astype(np.int64),
+            target_mop=second[keep].astype(np.int64),
         )
+
+    @staticmethod
+    def none() -> Edges:
+        """Return no edges."""
+        return Edges.of(np.zeros(0, np.int64), np.zeros(0, np.int64), WW)
 
     @staticmethod
     def joined(parts: Iterable[Edges]) -> Edges:
@@ -75,103 +100,361 @@ class Edges:
         )
 
 
-def order_edges(history: History, counts: npt.NDArray[np.bool_]) -> tuple[Edges, Edges, int]:
-    """Return the edges of sessions and those of real time, and how many nodes there are then.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """The orders of sessions and of time, by transaction; -1 is none."""
+
+    #: The session's next transaction.
+    following: Int32s
+    #: The first moment after its end, the last one before it began; counted from 0.
+    to_moment: Int32s
+    from_moment: Int32s
+    #: Transactions by the moment at which they begin, and where each moment's begin; one more.
+    begun: Int32s
+    begun_start: Int32s
+
+    @property
+    def moments(self) -> int:
+        """How many moments there are."""
+        return len(self.begun_start) - 1
+
+
+def orders_of(history: History, counts: Bytes, kernels: Kernels) -> Orders:
+    """Return the orders of sessions and of time.
 
     Nothing follows from the end of a transaction whose answer was lost.
 
     Args:
         history: The history.
         counts: A mark for each transaction that is a node.
+        kernels: How to loop.
+
+    Raises:
+        HistoryError: A session did two things at a time.
     """
-    nodes = np.flatnonzero(counts)
-    order = nodes[np.lexsort((history.start[nodes], history.process[nodes]))]
-    before, after = order[:-1], order[1:]
-    same = (history.process[before] == history.process[after]) & (history.type[before] == OK)
-    process = Edges.of(before[same], after[same], PROCESS)
-    if history.clock is Timescale.SESSION:
-        none = np.zeros(0, dtype=np.int64)
-        return process, Edges.of(none, none, REALTIME), len(history)
-    ended = nodes[history.type[nodes] == OK]
-    ended = ended[np.argsort(history.end[ended], kind="stable")]
-    moments = len(history) + np.arange(len(ended), dtype=np.int64)
-    last = np.searchsorted(history.end[ended], history.start[nodes], side="left") - 1
-    begun = nodes[last >= 0]
-    source = np.concatenate((ended, moments[:-1], moments[last[last >= 0]]))
-    target = np.concatenate((moments, moments[1:], begun))
-    return process, Edges.of(source, target, REALTIME), len(history) + len(ended)
+    size = len(history)
+    following = np.full(size, -1, np.int32)
+    to_moment = np.full(size, -1, np.int32)
+    from_moment = np.full(size, -1, np.int32)
+    start, end = frozen(history.start), frozen(history.end)
+    begun = frozen(np.argsort(start, kind="stable").astype(np.int32))
+    processes = int(history.process.max(initial=-1)) + 2
+    session = frozen(history.process)
+    if kernels(_follow)(
+        frozen(history.type), session, start, end, begun, counts, processes, following
+    ):
+        validate(history)
+    begun_start = np.zeros(1, np.int32)
+    if history.clock is not Timescale.SESSION:
+        ended = frozen(np.argsort(end, kind="stable").astype(np.int32))
+        begun_start = np.zeros(size + 1, np.int32)
+        kept = np.empty(size, np.int32)
+        arrays = (begun, ended, counts, to_moment, from_moment, kept, begun_start)
+        moments, members = kernels(_moments)(frozen(history.type), start, end, *arrays)
+        begun, begun_start = kept[:members], begun_start[: moments + 1]
+    return Orders(
+        following=following,
+        to_moment=to_moment,
+        from_moment=from_moment,
+        begun=begun,
+        begun_start=begun_start,
+    )
 
 
-def components(source: Ints, target: Ints, count: int) -> Ints:
+def _follow(
+    type_: Bytes,
+    process: Int32s,
+    start: Ints,
+    end: Ints,
+    begun: Int32s,
+    counts: Bytes,
+    processes: int,
+    following: Int32s,
+) -> int:
+    """Link the transactions of sessions; return how many begin before the one before has ended."""
+    last = np.full(processes, -1, np.int32)
+    latest = np.full(processes, -1, np.int32)
+    overlaps = 0
+    for place in range(len(begun)):
+        transaction = begun[place]
+        session = process[transaction] + 1
+        before = latest[session]
+        if before >= 0 and end[before] > start[transaction]:
+            overlaps += 1
+        latest[session] = transaction
+        if not counts[transaction]:
+            continue
+        before = last[session]
+        if before >= 0 and type_[before] == 0:
+            following[before] = transaction
+        last[session] = transaction
+    return overlaps
+
+
+def _moments(
+    type_: Bytes,
+    start: Ints,
+    end: Ints,
+    begun: Int32s,
+    ended: Int32s,
+    counts: Bytes,
+    to_moment: Int32s,
+    from_moment: Int32s,
+    kept: Int32s,
+    begun_start: Int32s,
+) -> tuple[int, int]:
+    """Merge starts and ends; return how many moments and how many that begin at one there are."""
+    place = told = moments = members = 0
+    for number in range(len(begun)):
+        transaction = begun[number]
+        if not counts[transaction]:
+            continue
+        while place < len(ended) and end[ended[place]] < start[transaction]:
+            if counts[ended[place]] and type_[ended[place]] == 0:
+                if told == moments:  # the first one that ended since the moment before
+                    begun_start[moments] = members
+                    moments += 1
+                to_moment[ended[place]] = moments - 1
+            place += 1
+        told = moments
+        if moments:
+            from_moment[transaction] = moments - 1
+            kept[members] = transaction
+            members += 1
+    begun_start[moments] = members
+    return moments, members
+
+
+def order_edges(orders: Orders, label: Int32s) -> tuple[Edges, Edges]:
+    """Return the orders of sessions and of time as edges, those within components.
+
+    Args:
+        orders: The orders.
+        label: The component of each node, -1 for one that is alone; moments come last.
+    """
+    first = len(label) - orders.moments
+    inside = np.flatnonzero(label[: len(orders.following)] >= 0)
+
+    def within(source: Ints, target: Ints, kind: int) -> Edges:
+        keep = label[source] == label[target]
+        return Edges.of(source[keep], target[keep], kind)
+
+    follows = inside[orders.following[inside] >= 0]
+    process = within(follows, orders.following[follows].astype(np.int64), PROCESS)
+    ends = inside[orders.to_moment[inside] >= 0]
+    begins = inside[orders.from_moment[inside] >= 0]
+    moments = first + np.flatnonzero(label[first:] >= 0)
+    moments = moments[moments < len(label) - 1]
+    realtime = Edges.joined(
+        [
+            within(ends, first + orders.to_moment[ends].astype(np.int64), REALTIME),
+            within(moments, moments + 1, REALTIME),
+            within(first + orders.from_moment[begins].astype(np.int64), begins, REALTIME),
+        ]
+    )
+    return process, realtime
+
+
+def components(
+    source: npt.NDArray[np.integer],
+    target: npt.NDArray[np.integer],
+    count: int,
+    kernels: Kernels | None = None,
+) -> Int32s:
     """Return the strongly connected component of each node, -1 for one that is alone.
 
-    Components are numbered by their smallest node, whatever found them.
+    Components are numbered by their smallest node.
+
+    Args:
+        source: Where edges begin.
+        target: Where they end.
+        count: How many nodes there are.
+        kernels: How to loop.
     """
-    if not len(source):
-        return np.full(count, -1, dtype=np.int64)
-    try:
-        from scipy.sparse import coo_matrix
-        from scipy.sparse.csgraph import connected_components
-    except ImportError:
-        labels = _tarjan(source, target, count)
-    else:
-        ones = np.ones(len(source), dtype=np.int8)
-        matrix = coo_matrix((ones, (source, target)), shape=(count, count)).tocsr()
-        labels = connected_components(matrix, directed=True, connection="strong")[1]
-    return _numbered(np.asarray(labels, dtype=np.int64))
+    kernels = kernels or Kernels(len(source) + count)
+    start = np.zeros(count + 1, np.int32)
+    heads = np.empty(len(source), np.int32)
+    places = np.empty(len(source), np.int32)
+    kernels(by_source)(
+        frozen(source.astype(np.int32, copy=False)),
+        frozen(target.astype(np.int32, copy=False)),
+        start,
+        heads,
+        places,
+    )
+    nothing = np.zeros(0, np.int32)
+    return strong(
+        start,
+        heads,
+        Orders(
+            following=nothing,
+            to_moment=nothing,
+            from_moment=nothing,
+            begun=nothing,
+            begun_start=np.zeros(1, np.int32),
+        ),
+        kernels,
+    )
 
 
-def _numbered(labels: Ints) -> Ints:
-    sizes = np.bincount(labels)
-    members = np.flatnonzero(sizes[labels] > 1)
-    result = np.full(len(labels), -1, dtype=np.int64)
-    if len(members):
-        found, first, inverse = np.unique(labels[members], return_index=True, return_inverse=True)
-        rank = np.empty(len(found), dtype=np.int64)
-        rank[np.argsort(first)] = np.arange(len(found))
-        result[members] = rank[inverse]
-    return result
+def by_source(source: Int32s, target: Int32s, start: Int32s, heads: Int32s, places: Int32s) -> None:
+    """Sort edges by source: where each node's begin, their targets, and which edges they are."""
+    for edge in range(len(source)):
+        start[source[edge] + 1] += 1
+    for node in range(1, len(start)):
+        start[node] += start[node - 1]
+    for edge in range(len(source)):
+        node = source[edge]
+        heads[start[node]] = target[edge]
+        places[start[node]] = edge
+        start[node] += 1
+    for node in range(len(start) - 1, 0, -1):
+        start[node] = start[node - 1]
+    start[0] = 0
 
 
-def _tarjan(source: Ints, target: Ints, count: int) -> Ints:
-    """R. Tarjan, "Depth-first search and linear graph algorithms", 1972, without recursion."""
-    order = np.argsort(source, kind="stable")
-    heads = target[order].tolist()
-    first = np.searchsorted(source[order], np.arange(count + 1)).tolist()
-    low, label, index = [0] * count, [-1] * count, [0] * count
-    stack: list[int] = []
-    counter, found, edge = 0, 0, first[:-1]
+def strong(start: Int32s, heads: Int32s, orders: Orders, kernels: Kernels) -> Int32s:
+    """Return the components of nodes that have edges and orders.
+
+    Args:
+        start: Where the edges of each node begin; one more.
+        heads: The targets of edges; nodes from `len(start) - 1` on are moments.
+        orders: The orders of the nodes that are transactions; they come first.
+        kernels: How to loop.
+    """
+    label = np.full(len(start) - 1 + orders.moments, -1, np.int32)
+    found = kernels(_tarjan)(
+        frozen(start),
+        frozen(heads),
+        frozen(orders.following),
+        frozen(orders.to_moment),
+        frozen(orders.begun),
+        frozen(orders.begun_start),
+        label,
+    )
+    if not found:
+        return label
+    # Numbered by their smallest node, whatever order they were found in.
+    members = np.flatnonzero(label >= 0)
+    first = np.full(found, len(label), np.int64)
+    np.minimum.at(first, label[members], members)
+    rank = np.empty(found, np.int32)
+    rank[np.argsort(first)] = np.arange(found, dtype=np.int32)
+    label[members] = rank[label[members]]
+    return label
+
+
+def _tarjan(
+    start: Int32s,
+    heads: Int32s,
+    following: Int32s,
+    to_moment: Int32s,
+    begun: Int32s,
+    begun_start: Int32s,
+    label: Int32s,
+) -> int:
+    """R. Tarjan, "Depth-first search and linear graph algorithms", 1972, without recursion.
+
+    Labels are given to components of several nodes only; how many there are is returned. Linear in
+    nodes and edges.
+    """
+    plain, transactions = len(start) - 1, len(following)
+    count = len(label)
+    last = count - plain - 1
+    # The number of a node when it is first met; what it can reach; beyond `count` it is settled.
+    low = np.zeros(count, np.int32)
+    cursor = np.empty(count, np.int32)
+    stack = np.empty(count, np.int32)
+    path = np.empty(count, np.int32)
+    index = np.empty(count, np.int32)
+    settled = count + 1
+    top, met, found = 0, 0, 0
     for root in range(count):
-        if index[root]:
+        if low[root]:
             continue
-        path = [root]
-        while path:
-            node = path[-1]
-            if not index[node]:
-                counter += 1
-                index[node] = low[node] = counter
-                stack.append(node)
-            place, end = edge[node], first[node + 1]
-            while place < end:
-                head = heads[place]
-                if not index[head]:
-                    break
-                if label[head] < 0 and index[head] < low[node]:
-                    low[node] = index[head]
-                place += 1
-            if place < end:
-                edge[node] = place
-                path.append(heads[place])
-                continue
-            edge[node] = end
-            path.pop()
-            if path and low[node] < low[path[-1]]:
-                low[path[-1]] = low[node]
-            if low[node] == index[node]:
-                while True:
-                    member = stack.pop()
-                    label[member] = found
-                    if member == node:
+        path[0] = root
+        depth = 1
+        met += 1
+        low[root] = index[root] = met
+        cursor[root] = start[root] if root < plain else begun_start[root - plain]
+        stack[top] = root
+        top += 1
+        while depth:
+            node = path[depth - 1]
+            at = cursor[node]
+            head = -1
+            best = low[node]
+            if node < plain:
+                end = start[node + 1]
+                while at < end:
+                    each = heads[at]
+                    at += 1
+                    if not low[each]:
+                        head = each
                         break
-                found += 1
-    return np.array(label, dtype=np.int64)
+                    if low[each] < best:
+                        best = low[each]
+                if head < 0 and node < transactions:
+                    if at == end:
+                        at += 1
+                        each = following[node]
+                        if each >= 0:
+                            if not low[each]:
+                                head = each
+                            elif low[each] < best:
+                                best = low[each]
+                    if head < 0 and at == end + 1:
+                        at += 1
+                        each = to_moment[node]
+                        if each >= 0:
+                            each += plain
+                            if not low[each]:
+                                head = each
+                            elif low[each] < best:
+                                best = low[each]
+            else:
+                moment = node - plain
+                end = begun_start[moment + 1]
+                while at < end:
+                    each = begun[at]
+                    at += 1
+                    if not low[each]:
+                        head = each
+                        break
+                    if low[each] < best:
+                        best = low[each]
+                if head < 0 and at == end:
+                    at += 1
+                    if moment < last:
+                        each = node + 1
+                        if not low[each]:
+                            head = each
+                        elif low[each] < best:
+                            best = low[each]
+            cursor[node] = at
+            low[node] = best
+            if head >= 0:
+                met += 1
+                low[head] = index[head] = met
+                cursor[head] = start[head] if head < plain else begun_start[head - plain]
+                stack[top] = head
+                top += 1
+                path[depth] = head
+                depth += 1
+                continue
+            depth -= 1
+            if best == index[node]:
+                top -= 1
+                if stack[top] == node:
+                    low[node] = settled
+                else:
+                    while stack[top] != node:
+                        low[stack[top]] = settled
+                        label[stack[top]] = found
+                        top -= 1
+                    low[node] = settled
+                    label[node] = found
+                    found += 1
+            elif best < low[path[depth - 1]]:
+                low[path[depth - 1]] = best
+    return found

@@ -62,6 +62,8 @@ class Seen:
     edges: tuple[Edge, ...] = ()
     #: Places of the micro-operations that show it.
     mops: tuple[int, ...] = ()
+    #: Of a cycle: whether its component is known to have no shorter one of its class.
+    is_shortest: bool = True
 
 
 def told(edges: Iterable[Edge], *, verb: str = "appended") -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from test_rig.checker import Edge, EdgeKind, check, told
-from test_rig.checker.graph import _numbered, _tarjan, components
 from test_rig.history import History, HistoryBuilder, Mop, OpType
 from test_rig.verdict import Verdict
 
@@ -201,13 +200,3 @@ def test_a_write_that_a_later_read_misses_is_always_found(seed: int) -> None:
     planted.append(("x", OK, 102, 103, [r(9)]))
     planted.append(("y", OK, 104, 105, [r(9, 1)]))
     assert {each.anomaly for each in check(history(planted)).seen} == {"G-single-realtime"}
-
-
-@given(pairs=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=25))
-def test_components_do_not_depend_on_who_finds_them(pairs: list[tuple[int, int]]) -> None:
-    """The library's and our own answer are the same."""
-    import numpy as np
-
-    source, target = (np.array(column, dtype=np.int64) for column in zip(*pairs, strict=True))
-    own = _numbered(_tarjan(source, target, 9))
-    assert components(source, target, 9).tolist() == own.tolist()

@@ -1,0 +1,64 @@
+"""Loops over arrays, compiled where that is worth its time.
+
+How to think of it: a kernel is a plain function over arrays that calls no other kernel. Numba
+compiles it when it is first needed, and keeps the machine code beside the module, or where that
+cannot be written in the user's cache (`NUMBA_CACHE_DIR` names another place). A small history is
+judged before Numba could be imported; so kernels run as they stand for those, and for all where
+Numba is not installed. The answers are the same: it is the same source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Bytes", "Int32s", "Ints", "Kernels", "Marks", "frozen"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Ints = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
+Marks = npt.NDArray[np.uint16]
+Bytes = npt.NDArray[np.uint8]
+
+#: So many elements are looped over as quickly as Numba is imported.
+_SMALL = 60_000
+
+
+class Kernels:
+    """Gives kernels for an input of a size.
+
+    Args:
+        size: How many array elements are looped over, about.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._is_large = size > _SMALL
+
+    def __call__(self, kernel: Callable[P, R]) -> Callable[P, R]:
+        """Return the kernel, compiled where that is worth it and can be done."""
+        return _compiled(kernel) if self._is_large else kernel
+
+
+@cache
+def _compiled(kernel: Any) -> Any:
+    try:
+        from numba import njit
+    except ImportError:
+        return kernel
+    try:
+        return njit(cache=True, nogil=True)(kernel)
+    except RuntimeError:  # no folder can be written: it is compiled in every process
+        return njit(nogil=True)(kernel)
+
+
+def frozen(array: npt.NDArray[Any]) -> Any:
+    """Return a view in one piece that cannot be written: one type, wherever it comes from."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view

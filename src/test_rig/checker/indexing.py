@@ -1,0 +1,75 @@
+"""Kernels: keys as small numbers, and appends found by key and value.
+
+How to think of it: hash tables with open addressing, of which each key has a part of its own, so
+that what is looked up together lies together. A hash is made of shifts alone, since products do not
+fit into the numbers that are used where nothing is compiled.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from test_rig.checker.compiling import Bytes, Int32s, Ints
+
+__all__ = ["fill_index", "number_keys"]
+
+_APPEND = 0
+
+
+def number_keys(key: Ints, number: Int32s) -> int:
+    """Number the keys in the order in which they first occur; return how many there are."""
+    size, count = 1024, 0
+    slots = np.full(size, -1, np.int32)
+    known = np.empty(size, np.int64)
+    for mop in range(len(key)):
+        each = key[mop]
+        mask = size - 1
+        slot = (each ^ (each >> 7) ^ (each >> 17) ^ (each >> 31) ^ (each >> 47)) & mask
+        while slots[slot] >= 0 and known[slots[slot]] != each:
+            slot = (slot + 1) & mask
+        if slots[slot] < 0:
+            slots[slot] = count
+            known[count] = each
+            count += 1
+        number[mop] = slots[slot]
+        if 2 * count > size:
+            size *= 2
+            mask = size - 1
+            larger = np.empty(size, np.int64)
+            larger[:count] = known[:count]
+            known = larger
+            slots = np.full(size, -1, np.int32)
+            for place in range(count):
+                each = known[place]
+                slot = (each ^ (each >> 7) ^ (each >> 17) ^ (each >> 31) ^ (each >> 47)) & mask
+                while slots[slot] >= 0:
+                    slot = (slot + 1) & mask
+                slots[slot] = place
+    return count
+
+
+def fill_index(f: Bytes, value: Ints, number: Int32s, index_start: Ints, index: Int32s) -> int:
+    """Put each append where its key and value say; return how many are there twice.
+
+    Args:
+        f: APPEND, or a read, for each micro-operation.
+        value: What was appended.
+        number: The key's number for each micro-operation.
+        index_start: Where each key's part of the index begins; a power of two long.
+        index: The index, -1 for what is free.
+    """
+    twice = 0
+    for mop in range(len(f)):
+        if f[mop] != _APPEND:
+            continue
+        start = index_start[number[mop]]
+        mask = index_start[number[mop] + 1] - start - 1
+        each = value[mop]
+        slot = (each ^ (each >> 7) ^ (each >> 17) ^ (each >> 31) ^ (each >> 47)) & mask
+        while index[start + slot] >= 0:
+            if value[index[start + slot]] == each:
+                twice += 1
+                break
+            slot = (slot + 1) & mask
+        index[start + slot] = mop
+    return twice

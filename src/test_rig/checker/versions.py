@@ -1,0 +1,453 @@
+"""Kernels: the versions of each key, and what each micro-operation has to do with them.
+
+How to think of it: who reads a list of unique values sees who wrote before whom. The longest read
+of a key is compared with all others; where each is its beginning, and all it holds was appended by
+transactions that were not rolled back, it is the order of the key's versions. The other keys are
+troubled: their reads are looked at once more value by value, without what was rolled back, which
+never was a version.
+
+All kernels go once over the micro-operations, or over the elements of lists. What a transaction
+did to a key before is remembered by key and not searched for, with the transaction's number
+beside it, so that nothing needs to be forgotten between transactions.
+
+Micro-operations are counted in 32 bits, elements in 64.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from test_rig.checker.compiling import Bytes, Int32s, Ints, Marks
+
+__all__ = [
+    "ABORTED",
+    "DIRTY",
+    "DUPLICATE",
+    "GARBAGE",
+    "INCOMPATIBLE",
+    "INTERMEDIATE",
+    "INTERNAL",
+    "LOST",
+    "UPDATE",
+    "compare",
+    "link",
+    "order_versions",
+    "reorder",
+    "scan",
+    "sift",
+]
+
+# Marks of reads. UPDATE: its transaction appends to the key later, and did nothing to it before.
+INCOMPATIBLE, DUPLICATE, GARBAGE, ABORTED, INTERMEDIATE = 1, 2, 4, 8, 16
+INTERNAL, DIRTY, UPDATE, LOST = 32, 64, 128, 256
+# Of `test_rig.history`: kernels know numbers only.
+_APPEND, _OK, _FAIL, _INFO = 0, 0, 1, 2
+
+
+def scan(
+    type_: Bytes,
+    mop_start: Ints,
+    f: Bytes,
+    value: Ints,
+    element_start: Ints,
+    element: Ints,
+    number: Int32s,
+    owner: Int32s,
+    next_append: Int32s,
+    appends: Int32s,
+    longest: Int32s,
+    marks: Marks,
+) -> None:
+    """Look at each transaction by itself.
+
+    Fills for each micro-operation its transaction (`owner`), for each append the transaction's
+    next one to the key, for each key the number of appends and its longest read (the first of
+    them, -1 for none), and marks reads INTERNAL and UPDATE.
+    """
+    count = len(appends)
+    stamp = np.full(count, -1, np.int32)
+    first = np.empty(count, np.int32)
+    last_read = np.empty(count, np.int32)
+    since = np.empty(count, np.int32)
+    tail = np.empty(count, np.int32)
+    for transaction in range(len(type_)):
+        is_ok = type_[transaction] == _OK
+        for mop in range(mop_start[transaction], mop_start[transaction + 1]):
+            key = number[mop]
+            owner[mop] = transaction
+            next_append[mop] = -1
+            is_read = f[mop] != _APPEND
+            if is_read and not is_ok:
+                continue
+            if stamp[key] != transaction:
+                stamp[key] = transaction
+                first[key] = mop if is_read else -1
+                last_read[key] = since[key] = tail[key] = -1
+            if not is_read:
+                appends[key] += 1
+                if tail[key] >= 0:
+                    next_append[tail[key]] = mop
+                elif first[key] >= 0:
+                    marks[first[key]] |= UPDATE
+                tail[key] = mop
+                if since[key] < 0:
+                    since[key] = mop
+                continue
+            begin = element_start[mop]
+            size = element_start[mop + 1] - begin
+            best = longest[key]
+            if best < 0 or size > element_start[best + 1] - element_start[best]:
+                longest[key] = mop
+            # What it must have seen: the read before it and its own appends since, or, where there
+            # was none, its own appends at the end.
+            place = 0
+            is_bad = False
+            before = last_read[key]
+            if before >= 0:
+                other = element_start[before]
+                place = element_start[before + 1] - other
+                if place > size:
+                    is_bad = True
+                else:
+                    for offset in range(place):
+                        if element[begin + offset] != element[other + offset]:
+                            is_bad = True
+                            break
+            else:
+                place = size
+                own = since[key]
+                while own >= 0:
+                    place -= 1
+                    own = next_append[own]
+                if place < 0:
+                    is_bad = True
+            own = since[key]
+            while own >= 0 and not is_bad:
+                if place >= size or element[begin + place] != value[own]:
+                    is_bad = True
+                place += 1
+                own = next_append[own]
+            if is_bad or place != size:
+                marks[mop] |= INTERNAL
+            last_read[key] = mop
+            since[key] = -1
+
+
+def order_versions(
+    type_: Bytes,
+    value: Ints,
+    element_start: Ints,
+    element: Ints,
+    owner: Int32s,
+    index_start: Ints,
+    index: Int32s,
+    longest: Int32s,
+    order_start: Ints,
+    order: Int32s,
+    position: Int32s,
+    is_troubled: Bytes,
+    counts: Bytes,
+) -> None:
+    """Look up the appends of each key's longest read.
+
+    Fills their order by key, the position of each append, which keys are troubled, and which
+    transactions of unknown outcome were seen and so count.
+    """
+    for key in range(len(longest)):
+        read = longest[key]
+        if read < 0:
+            continue
+        start = index_start[key]
+        mask = index_start[key + 1] - start - 1
+        begin = element_start[read]
+        for place in range(element_start[read + 1] - begin):
+            each = element[begin + place]
+            slot = (each ^ (each >> 7) ^ (each >> 17) ^ (each >> 31) ^ (each >> 47)) & mask
+            while index[start + slot] >= 0 and value[index[start + slot]] != each:
+                slot = (slot + 1) & mask
+            mop = index[start + slot]
+            if mop < 0 or position[mop] >= 0 or type_[owner[mop]] == _FAIL:
+                is_troubled[key] = 1
+                break
+            order[order_start[key] + place] = mop
+            position[mop] = place
+            counts[owner[mop]] = 1
+
+
+def compare(
+    type_: Bytes,
+    mop_start: Ints,
+    f: Bytes,
+    element_start: Ints,
+    element: Ints,
+    number: Int32s,
+    longest: Int32s,
+    seen: Int32s,
+    is_troubled: Bytes,
+) -> int:
+    """Compare each read with its key's longest; return how many elements troubled reads have.
+
+    Fills how many versions each read saw, -1 for what is no committed read.
+    """
+    for transaction in range(len(type_)):
+        is_ok = type_[transaction] == _OK
+        for mop in range(mop_start[transaction], mop_start[transaction + 1]):
+            seen[mop] = -1
+            if not is_ok or f[mop] == _APPEND:
+                continue
+            begin = element_start[mop]
+            size = element_start[mop + 1] - begin
+            other = element_start[longest[number[mop]]]
+            seen[mop] = size
+            for place in range(size):
+                if element[begin + place] != element[other + place]:
+                    is_troubled[number[mop]] = 1
+                    break
+    total = 0
+    for mop in range(len(f)):
+        if seen[mop] >= 0 and is_troubled[number[mop]]:
+            total += seen[mop]
+    return total
+
+
+def sift(
+    type_: Bytes,
+    value: Ints,
+    element_start: Ints,
+    element: Ints,
+    number: Int32s,
+    owner: Int32s,
+    next_append: Int32s,
+    index_start: Ints,
+    index: Int32s,
+    is_troubled: Bytes,
+    seen: Int32s,
+    marks: Marks,
+    sifted_start: Ints,
+    sifted: Ints,
+    counts: Bytes,
+    is_unsound: Bytes,
+) -> None:
+    """Look at the reads of troubled keys value by value, and keep what was not rolled back.
+
+    Marks reads DUPLICATE, GARBAGE, ABORTED, DIRTY, INTERMEDIATE, and INTERNAL where one saw what
+    its transaction appended only later; fills the sifted values of
+    each read from `sifted_start` on, and how many they are (`seen`).
+    """
+    stamp = np.full(len(seen), -1, np.int32)
+    total = 0
+    for read in range(len(seen)):
+        sifted_start[read] = total
+        key = number[read]
+        if seen[read] < 0 or not is_troubled[key]:
+            continue
+        start = index_start[key]
+        mask = index_start[key + 1] - start - 1
+        is_dirty = False
+        mop = np.int32(-1)
+        for at in range(element_start[read], element_start[read + 1]):
+            each = element[at]
+            slot = (each ^ (each >> 7) ^ (each >> 17) ^ (each >> 31) ^ (each >> 47)) & mask
+            while index[start + slot] >= 0 and value[index[start + slot]] != each:
+                slot = (slot + 1) & mask
+            mop = index[start + slot]
+            if mop < 0:
+                marks[read] |= GARBAGE
+                is_unsound[key] = 1
+            else:
+                if stamp[mop] == read:
+                    marks[read] |= DUPLICATE
+                    is_unsound[key] = 1
+                stamp[mop] = read
+                if type_[owner[mop]] == _FAIL:
+                    marks[read] |= ABORTED
+                    is_dirty = True
+                    continue
+                if is_dirty and type_[owner[mop]] == _OK:
+                    marks[read] |= DIRTY
+                counts[owner[mop]] = 1
+                if mop > read and owner[mop] == owner[read]:
+                    marks[read] |= INTERNAL
+            sifted[total] = each
+            total += 1
+        if mop >= 0 and next_append[mop] >= 0 and owner[mop] != owner[read]:
+            marks[read] |= INTERMEDIATE
+        seen[read] = total - sifted_start[read]
+
+
+def reorder(
+    value: Ints,
+    number: Int32s,
+    index_start: Ints,
+    index: Int32s,
+    is_troubled: Bytes,
+    is_unsound: Bytes,
+    seen: Int32s,
+    marks: Marks,
+    sifted_start: Ints,
+    sifted: Ints,
+    longest: Int32s,
+    order_start: Ints,
+    order: Int32s,
+    order_size: Int32s,
+    position: Int32s,
+) -> None:
+    """Find the order of troubled keys anew, from sifted reads.
+
+    Marks reads INCOMPATIBLE, and keys unsound whose reads no order explains.
+    """
+    for key in range(len(longest)):
+        if is_troubled[key]:
+            longest[key] = -1
+            order_size[key] = 0
+    for mop in range(len(seen)):
+        key = number[mop]
+        if not is_troubled[key]:
+            continue
+        position[mop] = -1
+        if seen[mop] > order_size[key] or (seen[mop] >= 0 and longest[key] < 0):
+            longest[key] = mop
+            order_size[key] = seen[mop]
+    for mop in range(len(seen)):
+        key = number[mop]
+        if seen[mop] < 0 or not is_troubled[key]:
+            continue
+        begin, other = sifted_start[mop], sifted_start[longest[key]]
+        for place in range(seen[mop]):
+            if sifted[begin + place] != sifted[other + place]:
+                marks[mop] |= INCOMPATIBLE
+                is_unsound[key] = 1
+                break
+    for key in range(len(longest)):
+        if not is_troubled[key] or is_unsound[key]:
+            continue
+        start = index_start[key]
+        mask = index_start[key + 1] - start - 1
+        begin = sifted_start[longest[key]]
+        for place in range(order_size[key]):
+            each = sifted[begin + place]
+            slot = (each ^ (each >> 7) ^ (each >> 17) ^ (each >> 31) ^ (each >> 47)) & mask
+            while value[index[start + slot]] != each:
+                slot = (slot + 1) & mask
+            order[order_start[key] + place] = index[start + slot]
+            position[index[start + slot]] = place
+
+
+def link(
+    type_: Bytes,
+    mop_start: Ints,
+    f: Bytes,
+    value: Ints,
+    element_start: Ints,
+    element: Ints,
+    number: Int32s,
+    owner: Int32s,
+    next_append: Int32s,
+    index_start: Ints,
+    index: Int32s,
+    is_troubled: Bytes,
+    is_unsound: Bytes,
+    seen: Int32s,
+    marks: Marks,
+    order_start: Ints,
+    order: Int32s,
+    order_size: Int32s,
+    position: Int32s,
+    unread: Int32s,
+    unread_first: Int32s,
+    before: Int32s,
+    after: Int32s,
+) -> int:
+    """Find the version before and after each micro-operation; return how many edges follow.
+
+    Fills for each append the append of the version before it (`before`), for each read the last
+    append of another transaction that it saw (`before`) and the one of the next version (`after`);
+    -1 for none, also where it is the transaction's own, -2 for all appends that nobody read of a
+    key that has several. Marks reads INTERMEDIATE, INTERNAL (one that saw what its transaction
+    appended only later) and LOST.
+    """
+    count = len(order_size)
+    for mop in range(len(f)):
+        key = number[mop]
+        if f[mop] != _APPEND or position[mop] >= 0 or is_unsound[key]:
+            continue
+        if type_[owner[mop]] == _OK:
+            if unread[key] == 0:
+                unread_first[key] = mop
+            unread[key] += 1
+    stamp = np.full(count, -1, np.int32)
+    most = np.empty(count, np.int32)
+    widest = np.empty(count, np.int32)
+    # Who read so many versions of a key first, and then appended to it: a place for each number.
+    updater = np.full(order_start[count] + count, -1, np.int32)
+    edges = 0
+    for transaction in range(len(type_)):
+        for mop in range(mop_start[transaction], mop_start[transaction + 1]):
+            key = number[mop]
+            before[mop] = after[mop] = -1
+            start, size = order_start[key], order_size[key]
+            if f[mop] == _APPEND:
+                place = position[mop]
+                if is_unsound[key]:
+                    continue
+                if stamp[key] == transaction and 0 <= place < most[key]:
+                    marks[widest[key]] |= INTERNAL
+                if place > 0:
+                    before[mop] = order[start + place - 1]
+                elif place < 0 and size > 0 and type_[transaction] == _OK:
+                    before[mop] = order[start + size - 1]
+                if before[mop] >= 0 and owner[before[mop]] == transaction:
+                    before[mop] = -1
+                if before[mop] >= 0:
+                    edges += 1
+                continue
+            saw = seen[mop]
+            if saw < 0:
+                continue
+            if marks[mop] & UPDATE and not marks[mop] & INCOMPATIBLE:
+                other = updater[start + key + saw]
+                if other < 0:
+                    updater[start + key + saw] = mop
+                else:
+                    marks[other] |= LOST
+                    marks[mop] |= LOST
+            if is_unsound[key]:
+                # Whom it read is certain, whatever the order of versions is.
+                begin = index_start[key]
+                mask = index_start[key + 1] - begin - 1
+                for at in range(element_start[mop + 1] - 1, element_start[mop] - 1, -1):
+                    each = element[at]
+                    slot = (each ^ (each >> 7) ^ (each >> 17) ^ (each >> 31) ^ (each >> 47)) & mask
+                    while index[begin + slot] >= 0 and value[index[begin + slot]] != each:
+                        slot = (slot + 1) & mask
+                    found = index[begin + slot]
+                    if found >= 0 and owner[found] != transaction and type_[owner[found]] != _FAIL:
+                        before[mop] = found
+                        edges += 1
+                        break
+                continue
+            if stamp[key] != transaction or saw > most[key]:
+                stamp[key] = transaction
+                most[key] = saw
+                widest[key] = mop
+            if saw > 0 and not is_troubled[key]:
+                found = order[start + saw - 1]
+                if next_append[found] >= 0 and owner[found] != transaction:
+                    marks[mop] |= INTERMEDIATE
+            place = saw - 1
+            while place >= 0 and owner[order[start + place]] == transaction:
+                place -= 1
+            if place >= 0:
+                before[mop] = order[start + place]
+                edges += 1
+            if saw < size:
+                after[mop] = order[start + saw]
+            elif unread[key] == 1:
+                after[mop] = unread_first[key]
+            elif unread[key] > 1:
+                after[mop] = -2
+            if after[mop] >= 0 and owner[after[mop]] == transaction:
+                after[mop] = -1
+            if after[mop] >= 0:
+                edges += 1
+    return edges
