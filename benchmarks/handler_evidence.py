@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from test_rig.machine import State
 from test_rig.suite.evidence import Recorder
+from test_rig.suite.journal import Journal
 from test_rig.targets import Session, Target, observe_sessions
 
 URLS = ("postgresql://postgres@127.0.0.1:5432/postgres", "mysql://root@127.0.0.1:3306/test")
@@ -49,7 +50,11 @@ def main() -> None:
     options = parser.parse_args()
     for url in options.urls:
         recorder = Recorder(
-            lambda: State.Initial, lambda _: True, secret=None, on_session=lambda _: None
+            lambda: State.Initial,
+            lambda _: True,
+            secret=None,
+            on_session=lambda _: None,
+            on_note=Journal().note,
         )
         with Target.open(url) as target, target.connect("plain") as plain:
             with observe_sessions(recorder.opened):

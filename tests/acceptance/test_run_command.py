@@ -96,6 +96,7 @@ def test_misbehaviour_costs_its_own_verdict_only(
     assert "left behind" in remarks(found["LockedAwayHandler"])
     assert found["DyingHandler"]["output"] == "last words\n"
     assert "exit code 7" in found["DyingHandler"]["reason"]
+    assert any("UPDATE" in each["sql"] for each in found["DyingHandler"]["statements"])
     assert "does not have IMPORT INTO" in found["ForeignHandler"]["reason"]
     assert "instead of a state" in found["NothingHandler"]["reason"]
 

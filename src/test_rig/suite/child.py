@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from test_rig.plugins import package_folder
+from test_rig.suite.journal import Journal
 from test_rig.suite.order import Message, Order
 
 __all__ = ["Child", "Ended"]
@@ -58,13 +59,15 @@ class Child:
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._printed = bytearray()
         self._parts: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.journal = Journal()
+        memory = self.journal.descriptor
         reading, writing = os.pipe()
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-P", "-c", _START, package_folder(), str(writing)],
+            [sys.executable, "-P", "-c", _START, package_folder(), str(writing), str(memory)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            pass_fds=(writing,),
+            pass_fds=(writing, memory),
             start_new_session=True,
         )
         os.close(writing)
@@ -152,6 +155,7 @@ class Child:
     def __exit__(self, *exc: object) -> None:
         self.kill()
         self._process.wait()
+        self.journal.close()
         if self._process.stdin is not None:
             with suppress(BrokenPipeError):
                 self._process.stdin.close()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from test_rig.errors import RigError, TargetError
 from test_rig.suite.child import Child, Ended
+from test_rig.suite.evidence import noted
 from test_rig.suite.order import Message, Order
 from test_rig.targets import Target
 from test_rig.telemetry import Emit
@@ -277,6 +278,7 @@ class _Turn:
             self.is_over = True
             return ()
         told = f"{running.began}: {end.told}"
+        count, notes = self._child.journal.read()
         result = HandlerResult(
             handler=str(running.began),
             file=self._order.source,
@@ -284,6 +286,8 @@ class _Turn:
             status=ResultStatus.TIMED_OUT if end.is_late else ResultStatus.ERROR,
             reason=told,
             remarks=(Remark(kind=RemarkKind.LEFT, text=_EXIT_NOTE),),
+            statements=noted(notes, self._order.target.password),
+            statement_count=count,
             output=self._child.output(),
             duration_s=end.after_s,
         )

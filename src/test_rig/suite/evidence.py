@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
+
+import msgspec
 
 from test_rig.machine import State
 from test_rig.resilience import MASK, without_passwords
 from test_rig.targets import Row, Session, SqlEvent, foreign_to
 from test_rig.verdict import StatementRecord
 
-__all__ = ["Evidence", "Recorder"]
+__all__ = ["Evidence", "Recorder", "noted"]
 
 #: So many statements are kept from the beginning of a handler, and as many from its end.
 KEPT = 500
@@ -87,7 +89,9 @@ class _Answer(list[Row]):
 
 
 #: An event, the state that the machine was in, and the dialect's family and product.
-_Seen = tuple[SqlEvent, State, str, str]
+_Seen = tuple[SqlEvent, str, str, str]
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(_Seen)
 
 
 class Recorder:
@@ -98,6 +102,7 @@ class Recorder:
         is_own: Whether what is done in a state is the handler's doing, not the rig's.
         secret: The target's password, which is in no evidence.
         on_session: Told the server's number of every session.
+        on_note: Given each statement, for `noted`, at once.
     """
 
     def __init__(
@@ -107,9 +112,10 @@ class Recorder:
         *,
         secret: str | None,
         on_session: Callable[[int], None],
+        on_note: Callable[[bytes], None],
     ) -> None:
         self._state, self._is_own, self._secret = state, is_own, secret
-        self._on_session = on_session
+        self._on_session, self._on_note = on_session, on_note
         self._guard = threading.Lock()
         # As they came: what is made of them waits until the handler has ended.
         self._first: list[_Seen] = []
@@ -134,7 +140,7 @@ class Recorder:
             session.close()
         with self._guard:
             return Evidence(
-                statements=tuple(self._told(*each) for each in (*self._first, *self._last)),
+                statements=tuple(_told(each, self._secret) for each in (*self._first, *self._last)),
                 count=self._count,
                 answers=self._answers,
                 looked_at=self._looked_at,
@@ -156,32 +162,46 @@ class Recorder:
         state = self._state()
         if not self._is_own(state):
             return
-        seen = (event, state, family, product)
+        if len(event.sql) > LONGEST_SQL:
+            event = event._replace(sql=event.sql[:LONGEST_SQL])
+        seen = (event, str(state), family, product)
+        note = _ENCODER.encode(seen)
         with self._guard:
+            self._on_note(note)
             self._count += 1
             (self._first if len(self._first) < KEPT else self._last).append(seen)
 
-    def _told(self, event: SqlEvent, state: State, family: str, product: str) -> StatementRecord:
-        failure = event.failure
-        foreign = None
-        if failure is not None and not failure.ends_session:
-            foreign = foreign_to(event.sql, family=family, product=product)
-        return StatementRecord(
-            session=event.session,
-            state=str(state),
-            sql=self._safe(event.sql),
-            duration_s=event.duration_s,
-            row_count=event.row_count,
-            error=event.error,
-            code=None if failure is None else failure.code,
-            sqlstate=None if failure is None else failure.sqlstate,
-            message=None if failure is None else self._safe(failure.message),
-            unsupported=foreign,
-            warnings=tuple(self._safe(text) for text in event.notices[:20]),
-        )
 
-    def _safe(self, text: str) -> str:
-        text = _SECRET.sub(rf"\1'{MASK}'", text[:LONGEST_SQL])
-        if self._secret is not None and len(self._secret) >= 3:
-            text = text.replace(self._secret, MASK)
-        return without_passwords(text)
+def noted(notes: Sequence[bytes], secret: str | None) -> tuple[StatementRecord, ...]:
+    """Return the statements of which notes were kept: the first ones and the last."""
+    if len(notes) > 2 * KEPT:
+        notes = (*notes[:KEPT], *notes[-KEPT:])
+    return tuple(_told(_DECODER.decode(note), secret) for note in notes)
+
+
+def _told(seen: _Seen, secret: str | None) -> StatementRecord:
+    event, state, family, product = seen
+    failure = event.failure
+    foreign = None
+    if failure is not None and not failure.ends_session:
+        foreign = foreign_to(event.sql, family=family, product=product)
+    return StatementRecord(
+        session=event.session,
+        state=state,
+        sql=_safe(event.sql, secret),
+        duration_s=event.duration_s,
+        row_count=event.row_count,
+        error=event.error,
+        code=None if failure is None else failure.code,
+        sqlstate=None if failure is None else failure.sqlstate,
+        message=None if failure is None else _safe(failure.message, secret),
+        unsupported=foreign,
+        warnings=tuple(_safe(text, secret) for text in event.notices[:20]),
+    )
+
+
+def _safe(text: str, secret: str | None) -> str:
+    text = _SECRET.sub(rf"\1'{MASK}'", text[:LONGEST_SQL])
+    if secret is not None and len(secret) >= 3:
+        text = text.replace(secret, MASK)
+    return without_passwords(text)

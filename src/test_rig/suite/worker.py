@@ -1,8 +1,8 @@
 """The worker: a child process that loads one file and runs its handlers, one machine each.
 
-The order comes on standard input, messages leave on the file descriptor that is the only argument,
-one JSON object a line. Standard input stays open as a lifeline: when it ends, the
-conductor is gone, and so is the worker.
+The order comes on standard input, messages leave on the file descriptor that is the first argument,
+one JSON object a line; the second one is the journal's. Standard input stays open as a lifeline:
+when it ends, the conductor is gone, and so is the worker.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from test_rig.machine import (
 )
 from test_rig.plugins import Found, load, make
 from test_rig.suite.evidence import Recorder
+from test_rig.suite.journal import Journal
 from test_rig.suite.judge import judge
 from test_rig.suite.order import Message, Order
 from test_rig.targets import Target, observe_sessions
@@ -72,10 +73,11 @@ def _main() -> int:
         with guard:
             out.write(msgspec.json.encode(message) + b"\n")
 
+    journal = Journal(int(sys.argv[2]))
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     _hold_the_lifeline()
     _be_a_script(order)
-    return _work(order, tell)
+    return _work(order, tell, journal)
 
 
 def _hold_the_lifeline() -> None:
@@ -111,7 +113,7 @@ def _be_a_script(order: Order) -> None:
         os.chdir(order.folder)
 
 
-def _work(order: Order, tell: Tell) -> int:
+def _work(order: Order, tell: Tell, journal: Journal) -> int:
     seen_names: list[str] = []
 
     def wanted(name: str, value: object) -> bool:
@@ -130,7 +132,7 @@ def _work(order: Order, tell: Tell) -> int:
         problems.append(f"{order.source}: {_NO_BASE[0]}: {', '.join(seen_names)} ({_NO_BASE[1]})")
     tell(Message(problems=tuple(problems), chosen=tuple(case.name for case in cases)))
     for case in cases[order.skip :]:
-        if not _run_one(order, case, tell):
+        if not _run_one(order, case, tell, journal):
             return 0
     return 0
 
@@ -153,16 +155,17 @@ def _kind(found: Found) -> type:
     return found.value
 
 
-def _run_one(order: Order, case: _Case, tell: Tell) -> bool:
+def _run_one(order: Order, case: _Case, tell: Tell, journal: Journal) -> bool:
     """Run one handler and tell its result; return whether this process can go on."""
     limits = _limits(order, case)
+    journal.begin()
     tell(Message(began=case.name, line=case.line, limit_s=limits.run_s or 0.0))
     measurements: tuple[Any, ...] = ()
     is_spoilt = False
     if order.folder is not None:
         os.chdir(order.folder)  # whatever the handler before has done
     try:
-        result, run = _run(order, case, limits, tell)
+        result, run = _run(order, case, limits, tell, journal)
         measurements = run.measurements
         is_spoilt = any(" did not " in note for note in run.notes) or "left behind" in str(
             run.error
@@ -187,7 +190,9 @@ def _limits(order: Order, case: _Case) -> Limits:
     )
 
 
-def _run(order: Order, case: _Case, limits: Limits, tell: Tell) -> tuple[HandlerResult, RunResult]:
+def _run(
+    order: Order, case: _Case, limits: Limits, tell: Tell, journal: Journal
+) -> tuple[HandlerResult, RunResult]:
     handlers = [(bound_state(_kind(each)), _made(order, each)) for each in case.bound]
     test = None if case.test is None else _made(order, case.test)
     with Target.open(order.target, statement_timeout_s=order.limits.statement_s) as target:
@@ -204,6 +209,7 @@ def _run(order: Order, case: _Case, limits: Limits, tell: Tell) -> tuple[Handler
             lambda state: state.is_test or state in own,
             secret=order.target.password,
             on_session=lambda number: tell(Message(session=number)),
+            on_note=journal.note,
         )
         with observe_sessions(recorder.opened):
             run = machine.run_sync()

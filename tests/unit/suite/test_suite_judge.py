@@ -30,6 +30,7 @@ def judged(execute: Execute) -> HandlerResult:
             lambda state: state.is_test,
             secret="s3cret-word",
             on_session=lambda number: None,
+            on_note=lambda note: None,
         )
         with observe_sessions(recorder.opened):
             run = machine.run_sync()

@@ -1,0 +1,87 @@
+"""What a handler had done when its process ended: memory that outlives the process.
+
+A worker that is killed tells nothing any more, and what it had done is asked for most then. So each
+statement is also noted in memory that the conductor shares with it: it costs no call of the system,
+and nothing is lost with the process. Of very many notes the first are kept, and the last.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+
+__all__ = ["Journal"]
+
+#: Bytes of each of the three parts: the first notes, and two that are filled in turns.
+_PART = 2 * 1024 * 1024
+_WORD = 8
+#: How many notes there were, which part is being filled, and how much of each is.
+_COUNT, _CURRENT, _USED = 0, 1, 2
+_HEAD = _WORD * 5
+_SIZE = _HEAD + 3 * _PART
+
+
+class Journal:
+    """Notes that two processes share. One of them writes; the other reads once that has ended.
+
+    Args:
+        descriptor: The memory's file descriptor, as the other process has it; None: new memory.
+    """
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        self.descriptor = _new_memory() if descriptor is None else descriptor
+        self._memory = mmap.mmap(self.descriptor, _SIZE)
+        self._words = memoryview(self._memory)[:_HEAD].cast("Q")
+
+    def begin(self) -> None:
+        """Forget all notes: another handler begins."""
+        for place in range(len(self._words)):
+            self._words[place] = 0
+
+    def note(self, text: bytes) -> None:
+        """Keep a note. Thread-safe only under the caller's lock."""
+        words, size = self._words, len(text) + _WORD
+        words[_COUNT] += 1
+        part = words[_CURRENT]
+        if size > _PART:
+            return
+        if words[_USED + part] + size > _PART:
+            part = words[_CURRENT] = 2 if part == 1 else 1
+            words[_USED + part] = 0
+        start = _HEAD + part * _PART + words[_USED + part]
+        self._memory[start : start + _WORD] = len(text).to_bytes(_WORD, "little")
+        self._memory[start + _WORD : start + size] = text
+        words[_USED + part] += size  # last: what was written half does not count
+
+    def read(self) -> tuple[int, list[bytes]]:
+        """Return how many notes there were, and those that were kept, in order."""
+        current = self._words[_CURRENT]
+        order = [0] if current == 0 else [0, 3 - current, current]
+        return self._words[_COUNT], [text for part in order for text in self._notes(part)]
+
+    def _notes(self, part: int) -> list[bytes]:
+        place = _HEAD + part * _PART
+        end, notes = place + self._words[_USED + part], list[bytes]()
+        while place < end:
+            size = int.from_bytes(self._memory[place : place + _WORD], "little")
+            notes.append(self._memory[place + _WORD : place + _WORD + size])
+            place += _WORD + size
+        return notes
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self._words.release()
+        self._memory.close()
+        os.close(self.descriptor)
+
+
+def _new_memory() -> int:
+    """Return memory as a file that has no name: what statements say stays between two processes."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("test-rig-journal")
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    os.ftruncate(descriptor, _SIZE)
+    return descriptor
