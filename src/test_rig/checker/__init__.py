@@ -1,7 +1,20 @@
 """The judge of histories: what one shows, and which levels that rules out."""
 
+from test_rig.checker.evidence import history_of, one_of_each, witness_of
 from test_rig.checker.judge import Checked, check
 from test_rig.checker.reduction import Reduced, reduce
 from test_rig.checker.witness import Edge, EdgeKind, Seen, told
 
-__all__ = ["Checked", "Edge", "EdgeKind", "Reduced", "Seen", "check", "reduce", "told"]
+__all__ = [
+    "Checked",
+    "Edge",
+    "EdgeKind",
+    "Reduced",
+    "Seen",
+    "check",
+    "history_of",
+    "one_of_each",
+    "reduce",
+    "told",
+    "witness_of",
+]

@@ -20,6 +20,10 @@ def check(
     level: Annotated[
         str | None, typer.Option(help="The level to hold it against; any anomaly counts else.")
     ] = None,
+    witnesses: Annotated[
+        Path | None,
+        typer.Option(help="Write what shows each anomaly, with pictures, into this folder."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Say which anomalies a history of lists shows, and which levels they rule out.
@@ -32,7 +36,12 @@ def check(
     from test_rig.checker import check as judge
     from test_rig.history import read_history
 
-    found = judge(read_history(history), level=level)
+    whole = read_history(history)
+    found = judge(whole, level=level)
+    if witnesses is not None:
+        from test_rig.rig import save_witnesses
+
+        save_witnesses(witnesses, whole, found.seen)
     typer.echo(msgspec.json.encode(found).decode() if as_json else _text(found))
     raise typer.Exit(_CODES[found.verdict.value])
 

@@ -11,9 +11,11 @@ from test_rig.cli.options import CommonOptions, common_options
 
 __all__ = ["replay"]
 
+_WORDS = {True: "occurred", False: "did not occur", None: "could not be judged"}
+
 What = Annotated[
     Path,
-    typer.Argument(metavar="WITNESS", help="A file of a run's folder `witnesses`."),
+    typer.Argument(metavar="WITNESS", help="A `.json` or `.spec` file of a folder `witnesses`."),
 ]
 LevelName = Annotated[
     str | None,
@@ -34,7 +36,8 @@ def replay(
     """Play a witness several times and say how often its anomaly occurred again.
 
     Without a target it is played where it was seen; a password is asked for where one is needed.
-    Exit code 1 when it occurred and the level's claim forbids it, otherwise 0.
+    Exit code 1 when it occurred and the level's claim forbids it, 3 when no try could be judged,
+    otherwise 0.
     """
     import msgspec
 
@@ -43,11 +46,11 @@ def replay(
 
     found = read_witness(witness)
     is_elsewhere = any((common.url, common.host, common.port, common.database))
-    with Door(common, () if is_elsewhere else (found.target,)) as door:
+    own = () if is_elsewhere or found.target is None else (found.target,)
+    with Door(common, own) as door:
 
-        def tell(number: int, is_there: bool) -> None:
-            text = f"  try {number}: {'occurred' if is_there else 'did not occur'}"
-            door.console.print(text, highlight=False)
+        def tell(number: int, is_there: bool | None) -> None:
+            door.console.print(f"  try {number}: {_WORDS[is_there]}", highlight=False)
 
         done = door.with_password(
             lambda targets: replay_witness(
@@ -67,7 +70,13 @@ def replay(
             f"{found.anomaly} occurred in {done.occurred} of {done.tries} tries at {done.level} "
             f"of {done.target.product} {done.target.version}"
         )
+        if done.unjudged:
+            typer.echo(
+                f"{done.unjudged} could not be judged: a step did not end, or no answer came."
+            )
         claim = "forbids" if done.is_forbidden else "permits"
         if done.occurred:
             typer.echo(f"The claim, {done.claim.info.title}, {claim} it.")
-    raise typer.Exit(1 if done.is_forbidden else 0)
+    if done.is_forbidden:
+        raise typer.Exit(1)
+    raise typer.Exit(3 if done.unjudged == done.tries else 0)

@@ -6,21 +6,26 @@ acted upon: see `test_rig.report.shown`.
 """
 
 from test_rig.report.content import Report
-from test_rig.report.html import page_template, render_html
+from test_rig.report.cycle_picture import cycle_picture
+from test_rig.report.html import page_template, render_html, render_picture
 from test_rig.report.jsonform import render_json
 from test_rig.report.junit import render_junit
 from test_rig.report.shown import shown as shown_text
 from test_rig.report.text import render_text
+from test_rig.report.timeline_picture import timeline_picture
 from test_rig.report.words import duration, headline
 
 __all__ = [
     "Report",
+    "cycle_picture",
     "duration",
     "headline",
     "page_template",
     "render_html",
     "render_json",
     "render_junit",
+    "render_picture",
     "render_text",
     "shown_text",
+    "timeline_picture",
 ]

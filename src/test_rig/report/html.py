@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 
 from test_rig.report.content import Report
 from test_rig.report.page import Script, page_of
+from test_rig.report.picture import Picture
 from test_rig.report.shown import shown
 from test_rig.report.suite_page import suite_page_of
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["page_template", "render_html"]
+__all__ = ["page_template", "render_html", "render_picture"]
 
 
 def render_html(report: Report) -> str:
@@ -31,6 +32,16 @@ def render_html(report: Report) -> str:
     if report.suite is not None:
         return page_template("suite.html.j2").render(page=suite_page_of(report))
     return page_template("page.html.j2").render(page=page_of(report))
+
+
+def render_picture(picture: Picture) -> str:
+    """Return a picture as the text of an SVG file, to be written in UTF-8."""
+    return page_template("picture.svg.j2").render(picture=picture)
+
+
+def _style(*names: str) -> str:
+    folder = files("test_rig.report") / "templates"
+    return "".join((folder / name).read_text("utf-8") for name in names)
 
 
 @cache
@@ -53,9 +64,11 @@ def page_template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = (files("test_rig.report") / "templates" / "page.css").read_text("utf-8")
+    style = _style("page.css", "picture.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    # The one text that is not escaped is our own file.
+    # The only texts that are not escaped are our own files.
     environment.globals["style"] = Markup(style)  # noqa: S704 - see above
+    alone = _style("picture_alone.css", "picture.css")
+    environment.globals["picture_style"] = Markup(alone)  # noqa: S704 - see above
     environment.globals["style_hash"] = f"sha256-{digest}"
     return environment.get_template(name)

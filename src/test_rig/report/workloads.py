@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from test_rig.report.content import Report
+from test_rig.report.cycle_picture import cycle_picture
+from test_rig.report.picture import Picture
 from test_rig.report.plot import Plot, plot
 from test_rig.report.shown import shown
+from test_rig.report.timeline_picture import timeline_picture
 from test_rig.verdict import Verdict, WorkloadFinding, WorkloadVerdict
 
 __all__ = [
@@ -28,6 +31,17 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FindingView:
+    """One kind of anomaly with its witness, for the page."""
+
+    finding: WorkloadFinding
+    #: In words, of the smallest history; else what the judge told.
+    why: tuple[str, ...]
+    cycle: Picture | None = None
+    timeline: Picture | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadView:
     """One workload at one level, for the page."""
 
@@ -41,7 +55,7 @@ class WorkloadView:
     read_back: str
     counts: str
     ended_early: str | None
-    findings: tuple[WorkloadFinding, ...]
+    findings: tuple[FindingView, ...]
     coverage: tuple[tuple[str, str], ...]
     errors: tuple[tuple[str, str], ...]
     throughput: Plot
@@ -121,6 +135,18 @@ def views(report: Report) -> tuple[WorkloadView, ...]:
     return tuple(view_of(each, f"w{number}") for number, each in enumerate(report.workloads, 1))
 
 
+def _finding(finding: WorkloadFinding) -> FindingView:
+    small = finding.history
+    if small is None:
+        return FindingView(finding=finding, why=finding.witnesses)
+    return FindingView(
+        finding=finding,
+        why=small.why,
+        cycle=cycle_picture(finding.anomaly, small),
+        timeline=timeline_picture(finding.anomaly, small),
+    )
+
+
 def view_of(each: WorkloadVerdict, anchor: str) -> WorkloadView:
     """Return a workload for the page."""
     moments = each.moments
@@ -135,7 +161,7 @@ def view_of(each: WorkloadVerdict, anchor: str) -> WorkloadView:
         read_back=", ".join(each.read_back) or "not told",
         counts=counted(each),
         ended_early=each.ended_early,
-        findings=each.findings,
+        findings=tuple(map(_finding, each.findings)),
         coverage=tuple((name, f"{count:,}") for name, count in each.coverage),
         errors=tuple((name, f"{count:,}") for name, count in each.errors),
         throughput=plot(

@@ -13,7 +13,7 @@ from test_rig.rig.places import (
     target_of,
     target_urls,
 )
-from test_rig.rig.witnesses import ReplayRun, read_witness, replay_witness
+from test_rig.rig.witnesses import ReplayRun, read_witness, replay_witness, save_witnesses
 from test_rig.rig.workloads import WorkloadRun, run_workloads
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "replay_witness",
     "run_handlers",
     "run_workloads",
+    "save_witnesses",
     "target_of",
     "target_urls",
 ]

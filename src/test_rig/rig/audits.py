@@ -201,6 +201,7 @@ def _audit_all(
     emit: Emit,
 ) -> AuditVerdict:
     done: list[TargetVerdict] = []
+    targets = {plan.target.url.safe(): plan.target for plan in plans}
 
     def keep(event: AuditEvent) -> None:
         """Write what came while it comes, then pass it on."""
@@ -217,7 +218,7 @@ def _audit_all(
         elif isinstance(event, LevelDone):
             writer.flush()
             if event.row.workload is not None:
-                write_witnesses(writer, event.row.workload)
+                write_witnesses(writer, event.row.workload, targets[event.target.url])
             so_far = (*done, event.so_far)
             writer.write_results(AuditVerdict(targets=so_far, verdict=Verdict.UNKNOWN))
             _alert(event, emit)

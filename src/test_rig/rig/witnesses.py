@@ -1,25 +1,46 @@
-"""Witnesses of workloads as files of a run, and their replay."""
+"""Witnesses as files, and their replay."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from test_rig.errors import UsageError
-from test_rig.isolation import Level
+from test_rig.checker import Seen, check, history_of, one_of_each, witness_of
+from test_rig.errors import HistoryError, UsageError
+from test_rig.history import History, write_history
+from test_rig.isolation import Level, history_levels
+from test_rig.report import cycle_picture, render_picture, timeline_picture
 from test_rig.rig.places import target_of
 from test_rig.runs import RunWriter, decode_json, encode_json
+from test_rig.scenario import (
+    read_spec,
+    run_own,
+    steps_in,
+    witness_played,
+    witness_scenario,
+    witness_spec,
+    witness_steps,
+)
 from test_rig.settings import AppConfig
-from test_rig.targets import SqlListener, TargetUrl
-from test_rig.verdict import TargetInfo, Witness, WorkloadVerdict
-from test_rig.workload import Shown, replay
+from test_rig.targets import Dialect, LevelSpec, Scratch, SqlListener, Target, TargetUrl
+from test_rig.verdict import (
+    ResultStatus,
+    TargetInfo,
+    Witness,
+    WitnessHistory,
+    WitnessStep,
+    WorkloadVerdict,
+)
 
-__all__ = ["ReplayRun", "read_witness", "replay_witness", "write_witnesses"]
+__all__ = ["ReplayRun", "read_witness", "replay_witness", "save_witnesses", "write_witnesses"]
 
 _FOLDER = "witnesses"
+_FACT = re.compile(r"# (anomaly|level|target|workload): (.+)")
+_DOES = frozenset({"begin", "append", "write", "read", "commit", "rollback"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,40 +51,106 @@ class ReplayRun:
     target: TargetInfo
     level: str
     claim: Level
-    #: How often the anomaly was looked for, and how often it occurred.
+    #: How often it was played, in how many of these the anomaly occurred, and how many could not
+    #: be judged, because a step did not end or an answer was lost.
     tries: int
     occurred: int
+    unjudged: int
     #: Whether the level's claim forbids what occurred.
     is_forbidden: bool
 
 
-def write_witnesses(writer: RunWriter, shown: WorkloadVerdict) -> None:
-    """Write a file into the run's folder for each finding that can be replayed."""
-    folder = writer.path / _FOLDER
+def write_witnesses(writer: RunWriter, shown: WorkloadVerdict, target: Target) -> None:
+    """Write into the run's folder what shows each anomaly of a workload."""
     for finding in shown.findings:
-        if not finding.steps:
+        small = finding.history
+        if small is None:
             continue
-        folder.mkdir(exist_ok=True)
-        witness = Witness(
-            anomaly=finding.anomaly,
+        witness = replace(
+            _witness(finding.anomaly, small),
             workload=shown.workload,
             target=shown.target.url,
             level=shown.level,
-            told=finding.witnesses[0],
-            steps=finding.steps,
         )
-        number = len(list(folder.iterdir())) + 1
-        name = f"{number:02}-{finding.anomaly.replace(' ', '-')}.json"
-        (folder / name).write_bytes(encode_json(witness, pretty=True))
+        level = target.level(shown.level)
+        _write(writer.path / _FOLDER, witness, small, (target.dialect, level.begin_once))
+
+
+def save_witnesses(folder: Path, history: History, found: Sequence[Seen]) -> list[Path]:
+    """Write into a folder what shows each anomaly of a history, and return the files.
+
+    Args:
+        folder: Where; it is made if need be.
+        history: The history.
+        found: What was seen in it.
+
+    Raises:
+        UsageError: The folder cannot be written.
+    """
+    files: list[Path] = []
+    with Target.open("sqlite://") as spelling:  # as PostgreSQL spells it too
+        for seen in one_of_each(found):
+            small = witness_of(history, seen)
+            witness = _witness(seen.anomaly, small)
+            try:
+                files += _write(folder, witness, small, (spelling.dialect, ("BEGIN",)))
+            except OSError as error:
+                what = f"cannot be written: {error.strerror}"
+                raise UsageError(what, where=str(folder)) from error
+    return files
+
+
+def _witness(anomaly: str, small: WitnessHistory) -> Witness:
+    why, steps = "; ".join(small.why), witness_steps(small)
+    return Witness(anomaly=anomaly, told=why, steps=steps, history=small)
+
+
+def _write(
+    folder: Path,
+    witness: Witness,
+    small: WitnessHistory,
+    spelling: tuple[Dialect, tuple[str, ...]],
+) -> list[Path]:
+    """Write a witness in all its forms; the numbers of files go on from those that are there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number = len(list(folder.glob("*.json"))) + 1
+    stem = f"{number:02}-{witness.anomaly.replace(' ', '-')}"
+    texts = {
+        ".json": encode_json(witness, pretty=True),
+        "-cycle.svg": render_picture(cycle_picture(witness.anomaly, small)).encode(),
+        "-timeline.svg": render_picture(timeline_picture(witness.anomaly, small)).encode(),
+        ".spec": witness_spec(
+            witness.steps,
+            *spelling,
+            facts={
+                "anomaly": witness.anomaly,
+                "level": witness.level,
+                "target": witness.target,
+                "workload": witness.workload,
+            },
+            why=small.why,
+        ).encode(),
+    }
+    found = []
+    for suffix, text in texts.items():
+        path = folder / f"{stem}{suffix}"
+        path.write_bytes(text)
+        found.append(path)
+    edn = folder / f"{stem}.edn"
+    write_history(history_of(small), edn)
+    return [*found, edn]
 
 
 def read_witness(path: Path) -> Witness:
-    """Return the witness in a file.
+    """Return the witness in a file: JSON, or a specification whose steps tell what they do.
 
     Raises:
         UsageError: It cannot be read, or is none.
+        SpecSyntaxError: It is a specification, and of no witness.
     """
-    todo = "name a file of a run's folder `witnesses`"
+    if path.suffix == ".spec":
+        return _from_spec(path)
+    todo = "name a file of a folder `witnesses`"
     try:
         witness = decode_json(path.read_bytes(), Witness)
     except OSError as error:
@@ -76,14 +163,37 @@ def read_witness(path: Path) -> Witness:
     return witness
 
 
+def _from_spec(path: Path) -> Witness:
+    steps = steps_in(read_spec(path), file=str(path))
+    lines = path.read_text(encoding="utf-8").splitlines()
+    facts = {match[1]: match[2] for match in map(_FACT.fullmatch, lines) if match is not None}
+    if "anomaly" not in facts:
+        what = "this is no witness: no line `# anomaly: NAME`"
+        raise UsageError(what, where=str(path), todo="say what it is to show")
+    witness = Witness(
+        anomaly=facts["anomaly"],
+        told="",
+        steps=steps,
+        workload=facts.get("workload"),
+        target=facts.get("target"),
+        level=facts.get("level"),
+    )
+    problem = _problem(witness)
+    if problem is not None:
+        raise UsageError(f"this is no witness: {problem}", where=str(path))
+    return witness
+
+
 def _problem(witness: Witness) -> str | None:
     for number, step in enumerate(witness.steps, 1):
-        if step.do not in ("begin", "append", "read", "commit"):
+        if step.do not in _DOES:
             return f"step {number}: there is no step {step.do!r}"
-        if step.do in ("append", "read") and step.key is None:
+        if step.do in ("append", "write", "read") and step.key is None:
             return f"step {number} has no key"
-        if step.do == "append" and step.element is None:
+        if step.do in ("append", "write") and step.element is None:
             return f"step {number} has no element"
+    if {"append", "write"} <= {step.do for step in witness.steps}:
+        return "it has lists and registers"
     return None if witness.steps else "it has no steps"
 
 
@@ -94,7 +204,7 @@ def replay_witness(
     *,
     level: str | None = None,
     times: int,
-    on_try: Callable[[int, bool], None],
+    on_try: Callable[[int, bool | None], None],
     listener: SqlListener | None = None,
 ) -> ReplayRun:
     """Play a witness several times on a target and count how often its anomaly occurs.
@@ -105,30 +215,49 @@ def replay_witness(
         urls: The target; the witness's own where empty.
         level: The level's key or name; the witness's own if None.
         times: How often.
-        on_try: Told of each try and whether the anomaly occurred.
+        on_try: Told of each try and whether the anomaly occurred; None where it was not judged.
         listener: Told of every statement.
 
     Raises:
         TargetError: The target could not be used.
         UnknownName: It has no such level.
+        UsageError: Neither the witness nor the caller names a target, or a level.
     """
-    occurred: list[Shown] = []
-
-    def count(number: int, shown: tuple[Shown, ...]) -> None:
-        same = [each for each in shown if each.flaw.anomaly == witness.anomaly]
-        occurred.extend(same[:1])
-        on_try(number, bool(same))
-
-    with target_of(config, [*urls, witness.target][0], listener=listener) as target:
-        spec = target.level(level or witness.level)
+    where, at = next(iter(urls), witness.target), level or witness.level
+    if where is None or at is None:
+        missing = "target" if where is None else "level"
+        option = "--url" if where is None else "--level"
+        raise UsageError(f"the witness names no {missing}", todo=f"name one with {option}")
+    results: list[bool | None] = []
+    with target_of(config, where, listener=listener) as target:
+        spec = target.level(at)
         with target.scratch() as scratch:
-            replay(witness.steps, scratch, spec, times=times, on_try=count)
+            for number in range(1, times + 1):
+                results.append(_try(witness.anomaly, witness.steps, scratch, spec))
+                on_try(number, results[-1])
+        occurred = results.count(True)
+        forbidden = history_levels()[spec.claim.value]
         return ReplayRun(
             witness=witness,
             target=target.info,
             level=spec.name,
             claim=spec.claim,
             tries=times,
-            occurred=len(occurred),
-            is_forbidden=any(spec.claim in each.flaw.forbidden_by for each in occurred),
+            occurred=occurred,
+            unjudged=results.count(None),
+            is_forbidden=bool(occurred) and witness.anomaly.replace(" ", "-") in forbidden,
         )
+
+
+def _try(
+    anomaly: str, steps: Sequence[WitnessStep], scratch: Scratch, level: LevelSpec
+) -> bool | None:
+    """Play the steps once and return whether the anomaly occurred; None if nobody can say."""
+    played = run_own(witness_scenario(steps, scratch.dialect), scratch, level)
+    if played.status is ResultStatus.ERROR:
+        return None
+    try:
+        seen = check(witness_played(steps, level, played.transcript)).seen
+    except (HistoryError, ValueError):
+        return None  # what was read is no list, or not what was written
+    return anomaly.replace(" ", "-") in {each.anomaly for each in seen}

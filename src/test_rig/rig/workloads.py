@@ -185,7 +185,7 @@ def _run_workload(
             stop_at_first=stop_at_first,
         )
     writer.flush()
-    write_witnesses(writer, verdict)
+    write_witnesses(writer, verdict, target)
     for moment in verdict.moments:
         for measured in _measured(origin, moment):
             writer.emit(measured)

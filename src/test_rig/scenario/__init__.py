@@ -28,6 +28,13 @@ from test_rig.scenario.stage import (
     run_spec,
 )
 from test_rig.scenario.transcript_text import isolationtester_text, replay_sql, table_text
+from test_rig.scenario.witness_order import witness_steps
+from test_rig.scenario.witness_script import (
+    steps_in,
+    witness_played,
+    witness_scenario,
+    witness_spec,
+)
 
 __all__ = [
     "BUILT_IN",
@@ -54,6 +61,11 @@ __all__ = [
     "run_own",
     "run_scenario",
     "run_spec",
+    "steps_in",
     "surprises",
     "table_text",
+    "witness_played",
+    "witness_scenario",
+    "witness_spec",
+    "witness_steps",
 ]

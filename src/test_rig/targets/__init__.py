@@ -5,7 +5,7 @@ private namespace to work in. One dialect file per database says what differs.
 """
 
 from test_rig.targets.connection import ConnectionConfig
-from test_rig.targets.dialect import LevelSpec, Result
+from test_rig.targets.dialect import Dialect, LevelSpec, Result
 from test_rig.targets.door import SqlEvent, SqlListener
 from test_rig.targets.foreign import foreign_to
 from test_rig.targets.opened import observe_sessions
@@ -21,6 +21,7 @@ from test_rig.targets.url import TargetUrl
 __all__ = [
     "ConnectionConfig",
     "ConnectionPool",
+    "Dialect",
     "LevelSpec",
     "Observer",
     "PoolConfig",

@@ -6,7 +6,6 @@ performs one, and a judge; `BUILT_IN` has the rig's own.
 """
 
 from test_rig.workload.catalog import BUILT_IN, find_workload
-from test_rig.workload.replay import replay
 from test_rig.workload.run import INTERRUPTED, Progress, run_workload
 from test_rig.workload.speech import Speech
 from test_rig.workload.tape import Entry, Sent, Silence, Tape, operation
@@ -31,6 +30,5 @@ __all__ = [
     "Workload",
     "find_workload",
     "operation",
-    "replay",
     "run_workload",
 ]

@@ -13,7 +13,7 @@ An append that nobody read gives no dependency: fewer edges, never wrong ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -45,6 +45,8 @@ class Txn:
     mops: tuple[Mop, ...]
     #: Whether the answer to its COMMIT was lost: then its reads are not known.
     is_unsure: bool = False
+    start_ns: int = 0
+    end_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def _reads_own(txn: Txn) -> bool:
     return True
 
 
-def edges_of(txns: Sequence[Txn], failed: dict[tuple[int, int], int]) -> tuple[Edges, list[Txn]]:
+def edges_of(txns: Sequence[Txn], failed: Container[tuple[int, int]]) -> tuple[Edges, list[Txn]]:
     """Return the dependencies, and the transactions whose reads contradict the longest list.
 
     Args:
@@ -170,7 +172,7 @@ class Model:
 
     #: Key and value of the reads that tell of others' writes; a value is a list of elements.
     outer_reads: Callable[[Txn], Iterator[tuple[int, tuple[int, ...]]]]
-    edges_of: Callable[[Sequence[Txn], dict[tuple[int, int], int]], tuple[Edges, list[Txn]]]
+    edges_of: Callable[[Sequence[Txn], Container[tuple[int, int]]], tuple[Edges, list[Txn]]]
     #: Whether a transaction reads what it wrote itself.
     reads_own: Callable[[Txn], bool]
     #: What a writer did, in a sentence.

@@ -8,11 +8,12 @@ of what it may do.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from test_rig.isolation import Anomaly, Level
-from test_rig.verdict import WitnessStep
+from test_rig.verdict import WitnessHistory
 from test_rig.workload.workload import Flaw, Shown
 
 __all__ = [
@@ -39,6 +40,10 @@ K = TypeVar("K")
 V = TypeVar("V")
 #: So many witnesses of each flaw are kept.
 _KEPT = 5
+#: A witness of so many transactions is as good as any.
+_FEW = 3
+#: Makes the smallest history of what a judge has kept of one occurrence.
+Evidence = Callable[[], WitnessHistory | None]
 
 
 def _forbidding(anomaly: Anomaly) -> frozenset[Level]:
@@ -95,23 +100,22 @@ class Ledger:
     def __init__(self) -> None:
         self._counts: dict[Flaw, int] = {}
         self._witnesses: dict[Flaw, list[str]] = {}
-        self._steps: dict[Flaw, tuple[WitnessStep, ...]] = {}
+        self._evidence: dict[Flaw, list[Evidence]] = {}
 
     def add(
         self,
         flaw: Flaw,
         witness: Callable[[], str],
         *,
-        steps: Callable[[], tuple[WitnessStep, ...]] = tuple,
+        evidence: Callable[[], Evidence] | None = None,
     ) -> None:
-        """Count one; the sentence is made only if it will be kept, the steps of the shortest."""
+        """Count one; the sentence and the evidence are made only if they will be kept."""
         self._counts[flaw] = self._counts.get(flaw, 0) + 1
         kept = self._witnesses.setdefault(flaw, [])
         if len(kept) < _KEPT:
             kept.append(witness())
-            found, known = steps(), self._steps.get(flaw, ())
-            if found and (not known or len(found) < len(known)):
-                self._steps[flaw] = found
+            if evidence is not None:
+                self._evidence.setdefault(flaw, []).append(evidence())
 
     def shown(self) -> tuple[Shown, ...]:
         """Return all of it, in the order of first sight."""
@@ -120,10 +124,24 @@ class Ledger:
                 flaw=flaw,
                 count=count,
                 witnesses=tuple(self._witnesses[flaw]),
-                steps=self._steps.get(flaw, ()),
+                evidence=partial(_smallest, tuple(self._evidence.get(flaw, ()))),
             )
             for flaw, count in self._counts.items()
         )
+
+
+def _smallest(evidence: Sequence[Evidence]) -> WitnessHistory | None:
+    """Return the witness of the fewest transactions; the first that is easily read will do."""
+    best: WitnessHistory | None = None
+    for make in evidence:
+        found = make()
+        if found is None:
+            continue
+        if best is None or len(found.transactions) < len(best.transactions):
+            best = found
+        if len(best.transactions) <= _FEW:
+            break
+    return best
 
 
 class Recent(Generic[K, V]):

@@ -70,7 +70,7 @@ def _finding(shown: Shown, level: LevelSpec) -> WorkloadFinding:
         count=shown.count,
         is_forbidden=is_forbidden(shown, level),
         witnesses=shown.witnesses,
-        steps=shown.steps,
+        history=shown.evidence(),
     )
 
 

@@ -9,22 +9,21 @@ checker of whole histories (`test_rig.history`'s files) is for that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from test_rig.history import OpType
-from test_rig.verdict import WitnessStep
 from test_rig.workload.cycles import classified
 from test_rig.workload.dependencies import (
     LISTS,
     RW,
     WR,
-    Edge,
     Edges,
     Model,
     Txn,
     appended,
 )
+from test_rig.workload.evidence import gathered
 from test_rig.workload.flaws import (
     ABORTED_READ,
     CYCLES,
@@ -34,7 +33,6 @@ from test_rig.workload.flaws import (
     OWN_WRITE,
     Ledger,
 )
-from test_rig.workload.steps import steps_of
 from test_rig.workload.workload import Done, Flaw, Shown
 
 __all__ = ["ListJudge"]
@@ -52,8 +50,8 @@ class ListJudge:
         self._window, self._model = window, model
         self._ledger = Ledger()
         self._txns: list[Txn] = []
-        #: Keys and elements whose append failed, each with the number of transactions before it.
-        self._failed: dict[tuple[int, int], int] = {}
+        #: Keys and elements whose append failed, each with its transaction.
+        self._failed: dict[tuple[int, int], Txn] = {}
         self._told: set[tuple[str, int]] = set()
         self._count = self._new = 0
         self._last_write: dict[int, int] = {}
@@ -62,14 +60,15 @@ class ListJudge:
     def feed(self, done: Done) -> None:
         self._count += 1
         self._count_conflicts(done)
+        asked = tuple(done.request.value)
         if done.type is OpType.FAIL:
-            self._failed.update(
-                ((key, value), self._count) for f, key, value in done.request.value if f != "r"
-            )
+            txn = Txn(self._count, done.process, asked, False, done.start_ns, done.end_ns)
+            self._failed.update(((key, value), txn) for f, key, value in asked if f != "r")
             return
         is_unsure = done.type is OpType.INFO
-        mops = tuple(done.request.value if is_unsure else done.value)
-        self._txns.append(Txn(self._count, done.process, mops, is_unsure))
+        mops = asked if is_unsure else tuple(done.value)
+        times = (done.start_ns, done.end_ns)
+        self._txns.append(Txn(self._count, done.process, mops, is_unsure, *times))
         self._new += 1
         if self._new >= self._window // 2:
             self._look()
@@ -90,7 +89,7 @@ class ListJudge:
         first = self._txns[0].number if self._txns else 0
         self._told = {told for told in self._told if told[1] >= first}
         oldest = self._count - 10 * self._window
-        self._failed = {what: at for what, at in self._failed.items() if at > oldest}
+        self._failed = {what: txn for what, txn in self._failed.items() if txn.number > oldest}
         if len(self._last_write) > 10 * self._window:
             self._last_write.clear()
 
@@ -113,13 +112,14 @@ class ListJudge:
         self._look_at_reads(txns)
         self._look_for_lost_updates(txns)
         for txn in odd:
-            self._tell(INCOMPATIBLE, [txn], f"{_who(txn)} read a list that contradicts another's")
+            why = f"{_who(txn)} read a list that contradicts another's"
+            self._tell(INCOMPATIBLE, [txn], why, keys=_keys(txn))
         for name, cycle in classified(edges):
             self._tell(
                 CYCLES[name],
                 [txns[place] for place in cycle],
                 _told(txns, cycle, edges, self._model.verb),
-                steps=partial(self._steps, txns, cycle, edges),
+                keys={edges[pair].key for pair in zip(cycle, [*cycle[1:], cycle[0]], strict=True)},
             )
 
     def _tell(
@@ -128,17 +128,17 @@ class ListJudge:
         txns: Sequence[Txn],
         witness: str,
         *,
-        steps: Callable[[], tuple[WitnessStep, ...]] = tuple,
+        keys: Collection[int],
+        others: Sequence[Txn] = (),
     ) -> None:
         told = {(flaw.means, txn.number) for txn in txns}
         if not told & self._told:
-            self._ledger.add(flaw, lambda: witness, steps=steps)
+            evidence = partial(
+                gathered, flaw.anomaly, [*txns, *others], keys, txns=self._txns, failed=self._failed
+            )
+            has_evidence = self._model is LISTS  # the checker has to know what it is shown
+            self._ledger.add(flaw, lambda: witness, evidence=evidence if has_evidence else None)
         self._told |= told
-
-    def _steps(
-        self, txns: Sequence[Txn], cycle: Sequence[int], edges: Edges
-    ) -> tuple[WitnessStep, ...]:
-        return steps_of(txns, cycle, edges) if self._model is LISTS else ()
 
     def _look_at_reads(self, txns: Sequence[Txn]) -> None:
         middle = {
@@ -151,19 +151,20 @@ class ListJudge:
             if txn.is_unsure:
                 continue
             if not self._model.reads_own(txn):
-                self._tell(OWN_WRITE, [txn], f"{_who(txn)} did not read its own write")
+                what = f"{_who(txn)} did not read its own write"
+                self._tell(OWN_WRITE, [txn], what, keys=_keys(txn))
             for key, found in self._model.outer_reads(txn):
                 dirty = [value for value in found if (key, value) in self._failed]
                 if dirty:
                     what = f"{_who(txn)} read {dirty[0]} of key {key}, whose writer had failed"
-                    self._tell(ABORTED_READ, [txn], what)
+                    self._tell(ABORTED_READ, [txn], what, keys=(key,))
                 writer = middle.get((key, found[-1])) if found else None
                 if writer is not None and writer is not txn:
                     what = (
                         f"{_who(txn)} read key {key} up to {found[-1]}, in the middle of what "
                         f"{_who(writer)} {self._model.verb}"
                     )
-                    self._tell(INTERMEDIATE_READ, [txn], what)
+                    self._tell(INTERMEDIATE_READ, [txn], what, keys=(key,))
 
     def _look_for_lost_updates(self, txns: Sequence[Txn]) -> None:
         readers: dict[tuple[int, int | None], Txn] = {}
@@ -180,12 +181,12 @@ class ListJudge:
                 other = readers.setdefault((key, last), txn)
                 if other is not txn:
                     what = f"{_who(other)} and {_who(txn)} both read key {key} up to {last}"
-                    # Each must have read before the other appended.
-                    both = {(0, 1): Edge(RW, key, 0), (1, 0): Edge(RW, key, 0)}
-                    steps = partial(self._steps, [other, txn], [0, 1], both)
-                    self._tell(
-                        LOST_UPDATE, [txn], f"{what} and {self._model.verb} to it", steps=steps
-                    )
+                    what = f"{what} and {self._model.verb} to it"
+                    self._tell(LOST_UPDATE, [txn], what, keys=(key,), others=[other])
+
+
+def _keys(txn: Txn) -> set[int]:
+    return {key for _, key, _ in txn.mops}
 
 
 def _reads_before_append(txn: Txn, key: int) -> bool:

@@ -8,7 +8,7 @@ Fewer dependencies are known than of lists, and none is guessed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ def _reads_own(txn: Txn) -> bool:
     return True
 
 
-def _edges_of(txns: Sequence[Txn], failed: dict[tuple[int, int], int]) -> tuple[Edges, list[Txn]]:
+def _edges_of(txns: Sequence[Txn], failed: Container[tuple[int, int]]) -> tuple[Edges, list[Txn]]:
     """Return what is known of who depends on whom; nobody contradicts an order that is not told."""
     del failed  # what nobody committed has no writer here
     writers: dict[tuple[int, int], int] = {}

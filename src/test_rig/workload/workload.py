@@ -8,13 +8,13 @@ and a judge keeps a bounded memory of what it was fed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from test_rig.history import OpType
 from test_rig.isolation import Level
-from test_rig.verdict import WitnessStep
+from test_rig.verdict import WitnessHistory
 
 if TYPE_CHECKING:
     from random import Random
@@ -90,6 +90,10 @@ class Flaw:
         self.anomaly, self.means, self.forbidden_by = anomaly, means, forbidden_by
 
 
+def _none() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """What a judge has seen of one flaw."""
@@ -98,8 +102,8 @@ class Shown:
     count: int
     #: The first few, each in a sentence.
     witnesses: tuple[str, ...]
-    #: An order that should show the first witness again; empty where none is known.
-    steps: tuple[WitnessStep, ...] = ()
+    #: Makes the smallest history that shows it, of the transactions that a judge remembers.
+    evidence: Callable[[], WitnessHistory | None] = field(default=_none, compare=False)
 
 
 class Generator(Protocol):

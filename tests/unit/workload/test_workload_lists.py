@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from test_rig.history import OpType
-from test_rig.workload import BUILT_IN, Done, Plan, Request
+from test_rig.workload import BUILT_IN, Done, Plan, Request, Shown
 from test_rig.workload.cycles import components
 from test_rig.workload.list_judge import ListJudge
 
@@ -202,3 +202,40 @@ def test_components_are_those_that_reach_each_other(edges: list[tuple[int, int]]
     }
     expected = {group for group in expected if len(group) > 1}
     assert {frozenset(group) for group in components(graph)} == expected
+
+
+def test_an_anomaly_has_the_smallest_history_of_what_the_judge_remembers() -> None:
+    """Others' transactions, and what those of the anomaly did besides, are left out."""
+    skew = [
+        at(0, r(1, 7), r(9), a(2, 5), end=20),
+        at(1, r(2), a(1, 4), a(8, 1), end=21),
+        at(2, r(1, 7, 4), r(2, 5), end=30),
+    ]
+    noise = [at(3, r(key), end=5 + key) for key in range(50, 60)]
+    (only,) = shown_by([*noise, *skew])
+    witness = only.evidence()
+    assert witness is not None
+    assert [len(each.mops) for each in witness.transactions] == [2, 2]
+    assert {mop.key for each in witness.transactions for mop in each.mops} == {1, 2}
+
+
+def test_an_aborted_read_has_the_transaction_that_failed() -> None:
+    """The witness of G1a is the reader and whom it read, who was rolled back."""
+    (only,) = shown_by([txn(a(1, 1), kind=FAIL), at(1, r(1, 1), end=9)])
+    witness = only.evidence()
+    assert witness is not None
+    assert sorted(each.type for each in witness.transactions) == ["fail", "ok"]
+
+
+def at(process: int, *mops: tuple[Any, ...], end: int) -> Done:
+    """Return a transaction of a session that was committed at a time."""
+    done = txn(*mops)
+    return Done(process, done.request, OK, done.value, end - 4 if process == 3 else 1, end)
+
+
+def shown_by(history: list[Done]) -> tuple[Shown, ...]:
+    """Return what the judge shows."""
+    judge = ListJudge()
+    for each in history:
+        judge.feed(each)
+    return judge.shown()

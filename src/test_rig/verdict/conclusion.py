@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from test_rig.isolation import Anomaly, Level
+from test_rig.verdict.witness import WitnessHistory
 
 __all__ = [
     "AuditVerdict",
@@ -37,8 +38,6 @@ __all__ = [
     "TargetVerdict",
     "Transcript",
     "Verdict",
-    "Witness",
-    "WitnessStep",
     "WorkloadFinding",
     "WorkloadMoment",
     "WorkloadVerdict",
@@ -362,33 +361,6 @@ class SuiteVerdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WitnessStep:
-    """One step of a witness that can be replayed."""
-
-    #: Which of its transactions, from 1 on.
-    txn: int
-    #: "begin", "append", "read" or "commit".
-    do: str
-    key: int | None = None
-    #: What is appended.
-    element: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Witness:
-    """What shows an anomaly again: transactions on lists, in an order."""
-
-    anomaly: str
-    workload: str
-    #: Where it was seen: the target's URL without its password, and the level.
-    target: str
-    level: str
-    #: What was seen, in a sentence.
-    told: str
-    steps: tuple[WitnessStep, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadFinding:
     """One kind of anomaly that a workload showed."""
 
@@ -402,8 +374,8 @@ class WorkloadFinding:
     is_forbidden: bool
     #: The first few, each in a sentence.
     witnesses: tuple[str, ...]
-    #: An order of statements that should show it again; empty where none is known.
-    steps: tuple[WitnessStep, ...] = ()
+    #: The smallest history that shows it, where one could be made.
+    history: WitnessHistory | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

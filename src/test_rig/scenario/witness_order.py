@@ -1,0 +1,207 @@
+"""An order of steps that should bring the anomaly of a witness about again.
+
+How to think of it: what was read says what has to come first. A read that saw a value comes after
+its write, and after the writer's COMMIT where that can be; one that did not see it comes before it.
+Who writes later comes after the first one's COMMIT, since writers may wait for each other. A
+transaction of the same session, or one that began after the other's end, comes after it. These
+demands are made one after the other, the certain ones first, and one that contradicts the others is
+left out: some order always comes out. Where nothing is demanded the order is that of time, with a
+transaction's steps spread evenly over its duration.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations, pairwise
+
+from test_rig.verdict import WitnessHistory, WitnessMop, WitnessStep
+
+__all__ = ["witness_steps"]
+
+#: Larger numbers do not fit the tables' columns.
+_LARGEST = 2**31 - 1
+#: A step by its transaction and its place in it.
+_At = tuple[int, int]
+
+
+def witness_steps(witness: WitnessHistory) -> tuple[WitnessStep, ...]:
+    """Return the steps of a witness in an order that should show it again."""
+    scripts = _scripts(witness)
+    demands = _Demands(scripts)
+    for before, after in _demanded(witness, scripts):
+        demands.add(before, after)
+    times = _times(witness, scripts)
+    return tuple(scripts[txn][step] for txn, step in demands.order(times))
+
+
+def _scripts(witness: WitnessHistory) -> list[list[WitnessStep]]:
+    keys = _numbers(mop.key for each in witness.transactions for mop in each.mops)
+    values = _numbers(
+        mop.value for each in witness.transactions for mop in each.mops if mop.f != "r"
+    )
+    sessions = {
+        process: f"S{number}"
+        for number, process in enumerate(dict.fromkeys(t.process for t in witness.transactions))
+    }
+    scripts = []
+    for place, each in enumerate(witness.transactions):
+        session = sessions[each.process]
+        steps = [WitnessStep(txn=place, session=session, do="begin")]
+        for mop in each.mops:
+            element = values[mop.value] if mop.f != "r" else None
+            do = {"append": "append", "w": "write"}.get(mop.f, "read")
+            steps.append(
+                WitnessStep(txn=place, session=session, do=do, key=keys[mop.key], element=element)
+            )
+        end = "rollback" if each.type == "fail" else "commit"
+        scripts.append([*steps, WitnessStep(txn=place, session=session, do=end)])
+    return scripts
+
+
+def _numbers(found: Iterable[object]) -> Mapping[object, int]:
+    """Return numbers that fit the tables: themselves, or else their places in order of sight."""
+    distinct = list(dict.fromkeys(found))
+    if all(isinstance(each, int) and 0 <= each <= _LARGEST for each in distinct):
+        return {each: each for each in distinct if isinstance(each, int)}
+    return {each: number for number, each in enumerate(distinct, 1)}
+
+
+def _demanded(
+    witness: WitnessHistory, scripts: Sequence[Sequence[WitnessStep]]
+) -> Iterator[tuple[_At, _At]]:
+    """Yield what has to come before what, the most certain first."""
+    ends = [len(script) - 1 for script in scripts]
+    for edge in witness.edges:
+        if edge.kind in ("process", "realtime"):
+            yield (edge.source, ends[edge.source]), (edge.target, 0)
+    # Sessions do one thing at a time.
+    last: dict[str, int] = {}
+    by_start = sorted(range(len(scripts)), key=lambda n: (witness.transactions[n].start, n))
+    for place in by_start:
+        process = witness.transactions[place].process
+        if process in last:
+            yield (last[process], ends[last[process]]), (place, 0)
+        last[process] = place
+    later: list[tuple[_At, _At]] = []
+    writes = _writes(witness)
+    for place, each in enumerate(witness.transactions):
+        for number, mop in enumerate(each.mops, 1):
+            if mop.f == "r" and each.type == "ok":
+                for before, after, is_certain in _of_read((place, number), mop, writes, ends):
+                    if after == (place, number) and witness.transactions[before[0]].type == "fail":
+                        # What is rolled back must still be there when it is read.
+                        yield after, (before[0], ends[before[0]])
+                    if is_certain:
+                        yield before, after
+                    else:
+                        later.append((before, after))
+    for edge in witness.edges:
+        if edge.kind == "ww" and edge.source_mop is not None and edge.target_mop is not None:
+            yield (edge.source, edge.source_mop + 1), (edge.target, edge.target_mop + 1)
+            later.append(((edge.source, ends[edge.source]), (edge.target, edge.target_mop + 1)))
+    yield from later
+    yield from _one_writer_at_a_time(witness, ends)
+
+
+def _one_writer_at_a_time(
+    witness: WitnessHistory, ends: Sequence[int]
+) -> Iterator[tuple[_At, _At]]:
+    """Yield each writer's end before what those that ended later write: they might have to wait."""
+    every = witness.transactions
+    writers = [
+        (each.end, place)
+        for place, each in enumerate(every)
+        if each.end is not None and any(mop.f != "r" for mop in each.mops)
+    ]
+    for (_, first), (_, second) in combinations(sorted(writers), 2):
+        written = next(n for n, mop in enumerate(every[second].mops, 1) if mop.f != "r")
+        yield (first, ends[first]), (second, written)
+
+
+#: Who wrote a key's value, in the order of the witness.
+_Writes = Mapping[int | str, Mapping[int, _At]]
+
+
+def _writes(witness: WitnessHistory) -> _Writes:
+    found: dict[int | str, dict[int, _At]] = {}
+    for place, each in enumerate(witness.transactions):
+        for number, mop in enumerate(each.mops, 1):
+            if mop.f != "r" and isinstance(mop.value, int):
+                found.setdefault(mop.key, {})[mop.value] = (place, number)
+    return found
+
+
+def _of_read(
+    read: _At, mop: WitnessMop, writes: _Writes, ends: Sequence[int]
+) -> Iterator[tuple[_At, _At, bool]]:
+    """Yield what a read demands, and whether it is certain."""
+    of_key = writes.get(mop.key, {})
+    seen = mop.value if isinstance(mop.value, tuple) else () if mop.value is None else (mop.value,)
+    for value in seen:
+        if value in of_key:
+            writer = of_key[value]
+            yield writer, read, True
+            if writer[0] != read[0]:
+                yield (writer[0], ends[writer[0]]), read, False
+    for first, second in pairwise(seen):
+        if first in of_key and second in of_key and of_key[first][0] != of_key[second][0]:
+            yield of_key[first], of_key[second], True
+            yield (of_key[first][0], ends[of_key[first][0]]), of_key[second], False
+    is_list = isinstance(mop.value, tuple) or mop.value is None
+    for value, writer in of_key.items():
+        if is_list and value not in seen and writer[0] != read[0]:
+            yield read, writer, True
+
+
+def _times(witness: WitnessHistory, scripts: Sequence[Sequence[WitnessStep]]) -> Mapping[_At, int]:
+    latest = max(
+        (max(each.start, each.end or each.start) for each in witness.transactions), default=0
+    )
+    times: dict[_At, int] = {}
+    for place, each in enumerate(witness.transactions):
+        end = latest if each.end is None else each.end
+        steps = len(scripts[place]) - 1
+        for step in range(steps + 1):
+            times[place, step] = each.start + (end - each.start) * step // max(steps, 1)
+    return times
+
+
+class _Demands:
+    """Which step comes before which; never contradicts itself."""
+
+    def __init__(self, scripts: Sequence[Sequence[WitnessStep]]) -> None:
+        self._after: dict[_At, set[_At]] = {
+            (txn, step): set() for txn, script in enumerate(scripts) for step in range(len(script))
+        }
+        for txn, step in list(self._after):
+            if step:
+                self._after[txn, step - 1].add((txn, step))
+
+    def add(self, before: _At, after: _At) -> None:
+        """Demand an order, unless it contradicts what was demanded before."""
+        waiting, reached = [after], {after}
+        while waiting:
+            for each in self._after[waiting.pop()] - reached:
+                reached.add(each)
+                waiting.append(each)
+        if before not in reached:
+            self._after[before].add(after)
+
+    def order(self, times: Mapping[_At, int]) -> list[_At]:
+        """Return all steps in order, the earliest of those that may come next first."""
+        missing = dict.fromkeys(self._after, 0)
+        for followers in self._after.values():
+            for each in followers:
+                missing[each] += 1
+        free = [(times[each], each) for each, count in missing.items() if not count]
+        heapq.heapify(free)
+        found: list[_At] = []
+        while free:
+            _, here = heapq.heappop(free)
+            found.append(here)
+            for each in self._after[here]:
+                missing[each] -= 1
+                if not missing[each]:
+                    heapq.heappush(free, (times[each], each))
+        return found
