@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from servers.tidb_standin import StandinImport, TidbStandin
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+EXAMPLES = Path(__file__).parents[2] / "examples" / "handlers"
 
 
 @pytest.fixture
@@ -52,6 +54,33 @@ def test_jobs_are_listed(rig: Run, tidb: TidbStandin) -> None:
     assert "job 7: queued" in result.stdout
     assert "  Created_By                root@%" in result.stdout
     assert json.loads(rig("import", "list", tidb.url, "--json").stdout)[0]["Job_ID"] in (7, "7")
+
+
+def test_every_column_is_told_where_that_is_wanted(rig: Run, tidb: TidbStandin) -> None:
+    """By an option or the earlier variable; without either, one line a job."""
+    plain = rig("import", "watch", tidb.url, "--interval", "0.02")
+    assert len(plain.stdout.splitlines()) == 1
+    told = rig("import", "watch", tidb.url, "--job", "7", "--show-details", "--interval", "0.02")
+    assert "  Created_By                root@%" in told.stdout, told.stderr
+    told = rig("import", "watch", tidb.url, "--job", "7", env={"TIDB_SHOW_DETAILS": "true"})
+    assert "  Created_By                root@%" in told.stdout, told.stderr
+
+
+def test_the_example_of_a_monitor_follows_jobs_to_their_end(rig: Run, tidb: TidbStandin) -> None:
+    """As a whole test whose detours are the built-in handlers of the states of imports."""
+    finished = rig(
+        "run",
+        str(EXAMPLES / "test_import_monitor.py"),
+        "--url",
+        tidb.url,
+        "--set",
+        "interval=0.02",
+        "--json",
+    )
+    assert finished.returncode == 0, finished.stderr
+    (result,) = json.loads(finished.stdout)["suite"]["targets"][0]["handlers"]
+    assert result["status"] == "passed", result
+    assert "ShowingImportJobDetails" in [visit["state"] for visit in result["visits"]]
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ VALUES: dict[tuple[str, str], st.SearchStrategy[Any]] = {
     ("audit", "workload_time_secs"): LIMITS,
     ("imports", "duration_secs"): LIMITS,
     ("imports", "interval_secs"): LIMITS,
+    ("imports", "show_details"): FLAGS,
     ("actions", "folder"): WORDS,
     ("actions", "drain_secs"): LIMITS,
     ("actions", "listen"): WORDS,

@@ -14,7 +14,7 @@ from test_rig.cli.options import CommonOptions, common_options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from test_rig.bulk import JobProgress, WatchResult
+    from test_rig.bulk import ImportJob, JobProgress, WatchResult
     from test_rig.cli.door import Door
     from test_rig.targets import Session, TargetUrl
 
@@ -46,6 +46,10 @@ Duration = Annotated[
 Interval = Annotated[
     float | None, typer.Option("--interval", metavar="SECONDS", help="Between two looks.")
 ]
+Details = Annotated[
+    bool | None,
+    typer.Option("--show-details", help="Also print every column that the server has for a load."),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Where no job runs, wait for one.")]
 
 
@@ -63,8 +67,7 @@ def list_jobs(common: CommonOptions, url: Url = None, as_json: AsJson = False) -
             typer.echo(_json([dict(job.columns) for job in jobs]))
         for job in () if as_json else jobs:
             typer.echo(f"job {job.id}: {job.state.value}")
-            for name, value in job.columns:
-                typer.echo(f"  {name:<26}{value}")
+            _print_columns(job)
         if not jobs:
             typer.echo("no bulk load is there", err=True)
 
@@ -79,6 +82,7 @@ def watch(
     job: Jobs = None,
     duration: Duration = None,
     interval: Interval = None,
+    show_details: Details = None,
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
@@ -88,22 +92,30 @@ def watch(
     server could not be asked.
     """
     results: list[WatchResult] = []
+    has_details: list[bool] = []
 
     def work(session: Session, door: Door) -> None:
         from test_rig.bulk import ImportJobConfig, JobMonitor, provider_of
 
         settings = door.config.imports
         config = ImportJobConfig(
-            settings.duration_secs, min(settings.interval_secs, settings.duration_secs)
+            settings.duration_secs,
+            min(settings.interval_secs, settings.duration_secs),
+            settings.show_details,
         )
+        has_details.append(config.show_details)
         monitor = JobMonitor(provider_of(session), config, ids=job or ())
         with shown(door.console) as told:
             results[:] = [monitor.watch(told, must_wait=wait)]
 
-    extra = {"imports.duration_secs": duration, "imports.interval_secs": interval}
+    extra: dict[str, float | None] = {
+        "imports.duration_secs": duration,
+        "imports.interval_secs": interval,
+        "imports.show_details": show_details,
+    }
     _with_session(common, url, extra, work)
     (result,) = results
-    _print(result, as_json=as_json)
+    _print(result, as_json=as_json, has_details=any(has_details))
     if result.unseen:
         from test_rig.errors import UsageError
 
@@ -123,7 +135,7 @@ def _with_session(
     from test_rig.settings import OptionValue
 
     given = {
-        key: OptionValue(value, f"--{key.split('.')[1].removesuffix('_secs')}")
+        key: OptionValue(value, _option_of(key))
         for key, value in extra.items()
         if value is not None
     }
@@ -140,7 +152,11 @@ def _with_session(
         door.with_password(ask)
 
 
-def _print(result: WatchResult, *, as_json: bool) -> None:
+def _option_of(key: str) -> str:
+    return "--" + key.partition(".")[2].removesuffix("_secs").replace("_", "-")
+
+
+def _print(result: WatchResult, *, as_json: bool, has_details: bool) -> None:
     from test_rig.bulk import final_line
 
     if as_json:
@@ -150,8 +166,15 @@ def _print(result: WatchResult, *, as_json: bool) -> None:
         return
     for each in result.jobs:
         typer.echo(final_line(each))
+        if has_details:
+            _print_columns(each.job)
     if not result.jobs and not result.unseen:
         typer.echo("no bulk load runs", err=True)
+
+
+def _print_columns(job: ImportJob) -> None:
+    for name, value in job.columns:
+        typer.echo(f"  {name:<26}{value}")
 
 
 def _as_data(progress: JobProgress) -> dict[str, Any]:

@@ -5,6 +5,7 @@
 | `TIDB_HOST` (host:port, too), `TIDB_PORT`, `TIDB_PASSWORD`, `TIDB_DATABASE` | `database.*` |
 | `TIDB_USER`, or else `TIDB_USERNAME` | `database.username` |
 | `TIDB_MONITOR_DURATION`, `TIDB_UPDATE_INTERVAL` | `imports.*_secs` |
+| `TIDB_SHOW_DETAILS` | `imports.show_details` |
 | `SHOW_SQL`, `REAL_DB` | `logging.show_sql`, `test.real_db` |
 | `TEST_RIG_<TABLE>_<KEY>` | every key; stronger than the names above |
 
@@ -39,6 +40,7 @@ FAMILIAR: dict[str, tuple[str, str]] = {
     "TIDB_DATABASE": ("database", "database"),
     "TIDB_MONITOR_DURATION": ("imports", "duration_secs"),
     "TIDB_UPDATE_INTERVAL": ("imports", "interval_secs"),
+    "TIDB_SHOW_DETAILS": ("imports", "show_details"),
     "SHOW_SQL": ("logging", "show_sql"),
     "REAL_DB": ("test", "real_db"),
 }

@@ -250,6 +250,9 @@ class ImportsSettings(Table):
     interval_secs: PositiveSeconds = Field(
         default=5.0, description="The time between two looks at bulk loads, in seconds."
     )
+    show_details: bool = Field(
+        default=False, description="Print every column that the server has for a bulk load."
+    )
 
 
 class ActionsSettings(Table):
