@@ -194,6 +194,10 @@ def test_the_templates_are_where_the_package_is() -> None:
         "page.css",
         "page.html.j2",
         "parts.html.j2",
+        "picture.css",
+        "picture.html.j2",
+        "picture.svg.j2",
+        "picture_alone.css",
         "suite.html.j2",
         "workload.html.j2",
     }
