@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ from chain import STEPS, made
 from test_rig.errors import WorkflowError
 from test_rig.workflow import Executor, RunStatus, Workflow, task
 from test_rig.workflow.catalog import forget
+from test_rig.workflow.payload import LARGE
+from test_rig.workflow.sql.schema import MIGRATIONS
 
 SCRIPT = Path(__file__).parent / "workflow_scripts" / "chain.py"
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -172,6 +176,63 @@ def test_a_run_of_another_version_is_left_to_who_knows_it(url: str) -> None:
         forget("test_rig")
 
 
+def plant_first_release(url: str) -> None:
+    """Make a store as the first release made it, with a run that ended and one that waits."""
+    rows = [
+        ("old-1", "chain", "1", "Completed", '{"n":1}', 1e9, '{"n":1,"v0":0}'),
+        ("old-2", "chain", "1", "Pending", '{"n":2}', 1e9 + 1, None),
+    ]
+    insert = "INSERT INTO wf_run (id, workflow, version, status, input, created, output)"
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as file:
+            for statement in MIGRATIONS[0]:
+                file.execute(statement)
+            file.execute("PRAGMA user_version = 1")
+            file.executemany(f"{insert} VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            file.commit()
+        return
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute("CREATE TABLE wf_meta (version INTEGER NOT NULL)")
+        for statement in MIGRATIONS[0]:
+            server.execute(statement.encode())
+        server.execute("INSERT INTO wf_meta VALUES (1)")
+        for row in rows:
+            server.execute(f"{insert} VALUES (%s, %s, %s, %s, %s, %s, %s)".encode(), row)
+
+
+def test_a_store_of_an_older_release_is_brought_up_to_date(url: str, tmp_path: Path) -> None:
+    """What it holds can be read, what waits is run, and what is new in this release works."""
+    plant_first_release(url)
+    big = {"n": 3, "text": "x" * LARGE}
+    with Executor(url, workflows=[made(str(tmp_path / "log"), 0.0)]) as executor:
+        assert executor.get("old-1").final_context == {"n": 1, "v0": 0}
+        assert executor.handle("old-2").result(40).final_context == {"n": 2, **final_values()}
+        result = executor.run(made(str(tmp_path / "log"), 0.0), big, timeout_s=40)
+        assert executor.get(result.run_id).final_context == {**big, **final_values()}
+        assert executor.store.rows("SELECT count(*) FROM wf_payload") == [(1,)]  # type: ignore[attr-defined]  # every store has it
+    with Executor(url) as again:
+        assert {run.run_id for run in again.list()} == {"old-1", "old-2", result.run_id}
+    forget("test_rig")
+
+
+def test_a_large_value_is_kept_once_however_many_rows_have_it(url: str) -> None:
+    """Input, results and outputs of several runs name it; each gives it back as it was."""
+    values = {"big": [f"{number}" for number in range(20_000)], "odd": {"$payload": "no reference"}}
+    copy = task("copy")(lambda context: {"copy": context["big"]})
+    last = task("last", dependencies=["copy"])(lambda context: {"same": context["copy"]})
+    workflow = Workflow("w", [copy, last], version="1")
+    wanted = {**values, "copy": values["big"], "same": values["big"]}
+    with Executor(url) as executor:
+        ids = [executor.run(workflow, values, timeout_s=40).run_id for _ in range(2)]
+        ids.append(executor.submit(workflow, values, key="k").result(40).run_id)
+        assert [executor.get(run_id).final_context for run_id in ids] == [wanted] * 3
+        assert executor.describe(ids[0]).as_dict()["final_context"] == wanted
+        assert [run.final_context for run in executor.list()] == [wanted] * 3
+        # The large value, and what only looks like a reference to one.
+        assert executor.store.rows("SELECT count(*) FROM wf_payload") == [(2,)]  # type: ignore[attr-defined]  # every store has it
+    forget("test_rig")
+
+
 def test_a_store_of_a_newer_release_is_refused(url: str) -> None:
     """With both versions, before anything is changed."""
     with Executor(url) as executor, executor.store.transaction() as say:  # type: ignore[attr-defined]  # every store has it
@@ -212,7 +273,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(tmp_path: Pa
     def body(context: dict[str, Any]) -> dict[str, Any]:
         begun.set()
         go.wait(30)
-        return {"big": "x" * 500_000}
+        return {"big": os.urandom(500_000).hex()}
 
     workflow = Workflow("big", [task("big")(body)], version="1")
     with Executor(str(tmp_path / "full.db"), store_patience_s=0.1) as executor:

@@ -55,6 +55,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             workflow TEXT NOT NULL, version TEXT NOT NULL, graph TEXT NOT NULL,
             created DOUBLE PRECISION NOT NULL, PRIMARY KEY (workflow, version))""",
     ),
+    (
+        # SQLite stores what it is given; a type that it does not know is no hindrance.
+        """CREATE TABLE wf_payload (
+            sha256 TEXT PRIMARY KEY, codec TEXT NOT NULL, body BYTEA NOT NULL)""",
+    ),
 )
 STEP_COLUMNS = "run_id, key, status, attempt, delta, error, started, finished, worker"
 

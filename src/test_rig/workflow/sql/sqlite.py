@@ -20,9 +20,16 @@ from threading import Event, RLock, Thread
 from typing import Any
 
 from test_rig.errors import WorkflowError
+from test_rig.workflow.payload import lightened
 from test_rig.workflow.records import Batch
 from test_rig.workflow.sql.schema import MIGRATIONS, STEP_COLUMNS, check_version
-from test_rig.workflow.sql.statements import RUN_COLUMNS, Say, SqlStore, run_values
+from test_rig.workflow.sql.statements import (
+    INSERT_PAYLOAD,
+    RUN_COLUMNS,
+    Say,
+    SqlStore,
+    run_values,
+)
 from test_rig.workflow.store import WorkerLost
 
 __all__ = ["SqliteStore"]
@@ -167,12 +174,17 @@ class SqliteStore(SqlStore):
 
     def commit(self, worker: str, batch: Batch) -> None:
         """Record a batch, durably."""
+        batch, payloads = lightened(batch)
         with self._lock:
             connection = self._open_writer
             execute, many = connection.execute, connection.executemany
             self._begin(connection)
             try:
                 self._guard(connection, worker)
+                if payloads:
+                    many(
+                        INSERT_PAYLOAD, [(each.sha256, each.codec, each.body) for each in payloads]
+                    )
                 if batch.runs:
                     many(_INSERT_RUN, [run_values(run) for run in batch.runs])
                 if batch.steps:

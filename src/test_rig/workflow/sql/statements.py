@@ -8,20 +8,26 @@ fast.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from test_rig.workflow.payload import Payload, packed_run, references, unpacked
 from test_rig.workflow.records import AttemptRow, RunRow, Saved, SignalRow, StepRow
 from test_rig.workflow.sql.schema import STEP_COLUMNS
 from test_rig.workflow.states import RunStatus, TaskStatus
 
-__all__ = ["RUN_COLUMNS", "Say", "SqlStore", "run_values"]
+__all__ = ["INSERT_PAYLOAD", "RUN_COLUMNS", "Say", "SqlStore", "run_values"]
 
 RUN_COLUMNS = (
     "id, workflow, version, status, input, created, priority, output, error, owner, recoveries, "
     "not_before, deadline, parent, parent_task, wanted, started, finished"
+)
+#: One that is there already is the same.
+INSERT_PAYLOAD = (
+    "INSERT INTO wf_payload (sha256, codec, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 )
 _RUN_MARKS = ", ".join("?" * 18)
 _ATTEMPT_COLUMNS = "run_id, key, attempt, status, error, started, finished, worker, next_at"
@@ -126,7 +132,9 @@ class SqlStore(ABC):
         """Record a run unless its id is there; return whether it was new."""
         with self.transaction() as say:
             sql = f"INSERT INTO wf_run ({RUN_COLUMNS}) VALUES ({_RUN_MARKS}) ON CONFLICT DO NOTHING"
-            is_new = bool(say(sql, run_values(run))[0][0])
+            payloads: dict[str, Payload] = {}
+            is_new = bool(say(sql, run_values(packed_run(run, payloads)))[0][0])
+            _keep(say, payloads)
             if is_new:
                 self.poke(say)
         return is_new
@@ -170,7 +178,10 @@ class SqlStore(ABC):
                 if not say(f"{fire} ON CONFLICT DO NOTHING", (schedule, due, run.id))[0][0]:
                     continue
                 sql = f"INSERT INTO wf_run ({RUN_COLUMNS}) VALUES ({_RUN_MARKS})"
-                fired += say(f"{sql} ON CONFLICT DO NOTHING", run_values(run))[0][0]
+                payloads: dict[str, Payload] = {}
+                values = run_values(packed_run(run, payloads))
+                fired += say(f"{sql} ON CONFLICT DO NOTHING", values)[0][0]
+                _keep(say, payloads)
             say(
                 "UPDATE wf_schedule SET next_due = ? WHERE name = ? AND next_due < ?",
                 (next_due, schedule, next_due),
@@ -259,7 +270,7 @@ class SqlStore(ABC):
     def status(self, run_id: str) -> RunRow | None:
         """Return a run's row."""
         found = self.rows(f"SELECT {RUN_COLUMNS} FROM wf_run WHERE id = ?", (run_id,))
-        return _run(found[0]) if found else None
+        return _whole(self.rows, [_run(found[0])], [])[0][0] if found else None
 
     def runs(
         self, *, workflow: str | None, status: str | None, limit: int, before: float | None
@@ -277,18 +288,53 @@ class SqlStore(ABC):
             " ORDER BY created DESC LIMIT ?",
             (*values, limit),
         )
-        return [_run(row) for row in found]
+        return _whole(self.rows, [_run(row) for row in found], [])[0]
+
+
+def _keep(say: Say, payloads: Mapping[str, Payload]) -> None:
+    for each in payloads.values():
+        say(INSERT_PAYLOAD, (each.sha256, each.codec, each.body))
+
+
+def _whole(
+    say: Say, runs: Sequence[RunRow], steps: Sequence[StepRow]
+) -> tuple[list[RunRow], list[StepRow]]:
+    """Return rows with the large values that they refer to."""
+    texts = [text for run in runs for text in (run.input, run.output)]
+    texts += [step.delta for step in steps]
+    wanted = list(dict.fromkeys(each for text in texts for each in references(text)))
+    if not wanted:
+        return list(runs), list(steps)
+    found: dict[str, Payload] = {}
+    for some in _slices(wanted):
+        sql = f"SELECT sha256, codec, body FROM wf_payload WHERE sha256 IN ({_marks(some)})"
+        for sha256, codec, body in say(sql, some):
+            found[sha256] = Payload(sha256=sha256, codec=codec, body=body)
+    return (
+        [
+            replace(
+                run,
+                input=unpacked(run.input, found),
+                output=None if run.output is None else unpacked(run.output, found),
+            )
+            for run in runs
+        ],
+        [
+            step if step.delta is None else replace(step, delta=unpacked(step.delta, found))
+            for step in steps
+        ],
+    )
 
 
 def _saved(say: Say, ids: Sequence[str]) -> list[Saved]:
-    runs: dict[str, RunRow] = {}
+    bare: dict[str, RunRow] = {}
     steps: dict[str, list[StepRow]] = {}
     attempts: dict[str, list[AttemptRow]] = {}
     signals: dict[str, list[SignalRow]] = {}
     for some in _slices(ids):
         marks = _marks(some)
         for row in say(f"SELECT {RUN_COLUMNS} FROM wf_run WHERE id IN ({marks})", some):
-            runs[row[0]] = _run(row)
+            bare[row[0]] = _run(row)
         for row in say(f"SELECT {STEP_COLUMNS} FROM wf_step WHERE run_id IN ({marks})", some):
             steps.setdefault(row[0], []).append(_step(row))
         sql = (
@@ -300,6 +346,12 @@ def _saved(say: Say, ids: Sequence[str]) -> list[Saved]:
         for run_id, name, payload, created in say(sql, some):
             row_ = SignalRow(run_id=run_id, name=name, payload=payload, created=created)
             signals.setdefault(run_id, []).append(row_)
+    flat = [step for some_steps in steps.values() for step in some_steps]
+    whole, flat = _whole(say, list(bare.values()), flat)
+    runs = {run.id: run for run in whole}
+    steps = {}
+    for step in flat:
+        steps.setdefault(step.run_id, []).append(step)
     return [
         Saved(
             run=run,

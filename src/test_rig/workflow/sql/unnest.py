@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from test_rig.workflow.payload import lightened
 from test_rig.workflow.records import Batch
 from test_rig.workflow.sql.schema import STEP_COLUMNS
 from test_rig.workflow.sql.statements import RUN_COLUMNS, run_values
@@ -37,6 +38,10 @@ _ATTEMPTS = (
     " error = excluded.error, finished = excluded.finished, next_at = excluded.next_at,"
     " worker = excluded.worker"
 )
+_PAYLOADS = (
+    "INSERT INTO wf_payload (sha256, codec, body) SELECT u.* FROM {rows} AS u, alive"
+    " ON CONFLICT DO NOTHING"
+)
 _ENDED = (
     "DELETE FROM wf_attempt a USING {rows} AS u (run_id, key, attempt), alive WHERE"
     " a.run_id = u.run_id AND a.key = u.key AND a.attempt = u.attempt AND a.status = 'Running'"
@@ -51,6 +56,7 @@ _FINISHES = (
 
 def batch_statement(worker: str, batch: Batch) -> tuple[str, list[Any]]:
     """Return the statement that records a batch if the worker lives; it gives 1 then, else 0."""
+    batch, payloads = lightened(batch)
     sql = (
         "WITH alive AS MATERIALIZED (SELECT 1 FROM wf_worker WHERE id = %s AND lost = 0 FOR SHARE)"
     )
@@ -66,7 +72,9 @@ def batch_statement(worker: str, batch: Batch) -> tuple[str, list[Any]]:
         for a in batch.attempts
     ]  # fmt: skip
     finishes = [(f.run_id, f.status.value, f.output, f.error, f.finished) for f in batch.finishes]
+    heavy = [(each.sha256, each.codec, each.body) for each in payloads]
     for name, text, kinds, rows in (
+        ("payloads", _PAYLOADS, ["text", "text", "bytea"], heavy),
         ("runs", _RUNS, _RUN_KINDS, [run_values(run) for run in batch.runs]),
         ("steps", _STEPS, _STEP_KINDS, steps),
         ("ended", _ENDED, ["text", "text", "int"], batch.ended),
