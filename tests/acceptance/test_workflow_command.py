@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,62 @@ def test_an_interrupted_run_is_gone_on_with(
     ],
 )
 def test_wrong_use_is_told(rig: Any, flow: Path, words: list[str], text: str) -> None:
+    """With exit code 2 and without a traceback."""
+    done = rig("workflow", *words)
+    assert done.returncode == 2, done.stdout
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_worker_serves_what_others_leave_and_what_is_due(
+    rig: Any, start_rig: Any, flow: Path, tmp_path: Path
+) -> None:
+    """`worker` goes on with an interrupted run, starts a scheduled one, and ends when told."""
+    (tmp_path / "fixed").touch()
+    added = rig(
+        "workflow", "schedule", "add", "often", "flow", "* * * * *", "--context", '{"a": 1}'
+    )
+    assert added.returncode == 0, added.stderr
+    listed = json.loads(rig("workflow", "schedule", "list", "--json").stdout)
+    assert [(each["name"], each["workflow"], each["time_zone"]) for each in listed] == [
+        ("often", "flow", "UTC")
+    ]
+    # As if the minute of its next run had come a while ago.
+    with closing(sqlite3.connect(tmp_path / "test-rig-workflows.sqlite3")) as file:
+        file.execute("UPDATE wf_schedule SET next_due = next_due - 3600")
+        file.commit()
+    working = start_rig("workflow", "worker", str(flow))
+    until = time.monotonic() + 60
+    while True:
+        runs = json.loads(rig("workflow", "list", "--json").stdout)
+        if runs and runs[0]["status"] == "Completed":
+            break
+        assert time.monotonic() < until, working.poll()
+        time.sleep(0.1)
+    assert runs[0]["workflow"] == "flow"
+    assert runs[0]["final_context"]["a"] == 2
+    assert "scheduled_for" in runs[0]["final_context"]
+    working.send_signal(signal.SIGTERM)
+    _, err = working.communicate(timeout=30)
+    assert working.returncode == 143
+    assert "serves flow, slow" in err
+    assert "Traceback" not in err
+    assert rig("workflow", "schedule", "remove", "often").returncode == 0
+    gone = rig("workflow", "schedule", "remove", "often")
+    assert gone.returncode == 2
+    assert "there is no schedule 'often'" in gone.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["schedule", "add", "x", "flow", "61 * * * *"], "61"),
+        (["schedule", "add", "x", "flow", "0 3 * * *", "--time-zone", "Mars/Base"], "Mars/Base"),
+        (["schedule", "add", "x", "flow", "0 3 * * *", "--catch-up", "some"], "latest"),
+        (["worker", "nowhere.py"], "nowhere.py"),
+    ],
+)
+def test_wrong_schedules_and_workers_are_told(rig: Any, words: list[str], text: str) -> None:
     """With exit code 2 and without a traceback."""
     done = rig("workflow", *words)
     assert done.returncode == 2, done.stdout

@@ -19,6 +19,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from servers.private import NotHereError, PrivatePostgres
+
 sys.path.insert(0, str(Path(__file__).parent / "workflow_scripts"))
 
 from chain import STEPS, made
@@ -263,6 +265,64 @@ def test_a_cut_connection_costs_no_task_and_no_run(postgres_url: str, tmp_path: 
             assert {result.status for result in results} == {RunStatus.COMPLETED}
             assert [result.final_context["n"] for result in results] == [0, 1, 2]
         admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+    forget("test_rig")
+
+
+def test_a_restarted_server_costs_no_task_and_no_run(tmp_path: Path) -> None:
+    """PostgreSQL is killed in the middle and comes back: the runs go on, nothing is run again."""
+    try:
+        server = PrivatePostgres()
+    except NotHereError as missing:
+        pytest.skip(str(missing))
+    log = str(tmp_path / "log")
+    with server, Executor(server.url, lease_s=60.0, store_patience_s=100.0) as executor:
+        handles = [executor.submit(made(log, 0.1), {"n": number}) for number in range(3)]
+        eventually(lambda: len(executions(tmp_path)) >= 3, "no task ran")
+        server.kill()
+        server.start()
+        results = [handle.result(100) for handle in handles]
+        assert {result.status for result in results} == {RunStatus.COMPLETED}
+        counts = Counter((run, key) for run, key, _, _ in executions(tmp_path))
+        assert len(counts) == 3 * (STEPS + 2)
+        # Who was at work held what it had until the server was back.
+        assert set(counts.values()) == {1}
+    forget("test_rig")
+
+
+@pytest.mark.parametrize("jump_s", [86_400.0, -86_400.0])
+def test_a_clock_that_jumps_costs_and_delays_nothing(
+    url: str, jump_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day ahead or back in the middle: no living worker is buried, no wait becomes a day."""
+    begun, go, ran = threading.Event(), threading.Event(), []
+
+    def slow(context: dict[str, Any]) -> None:
+        begun.set()
+        go.wait(30)
+
+    def flaky(context: Any) -> None:
+        ran.append(context.attempt)
+        if context.attempt == 1:
+            raise ValueError("once")
+
+    tasks = [
+        task("slow", timeout_s=40)(slow),
+        task("flaky", dependencies=["slow"], retries=1, retry_delay_s=0.01)(flaky),
+    ]
+    workflow = Workflow("jumping", tasks, version="1")
+    real = time.time
+    with Executor(url, lease_s=30.0) as worker, Executor(url, lease_s=30.0) as other:
+        other.engine.know(workflow)
+        handle = worker.submit(workflow)
+        assert begun.wait(30)
+        monkeypatch.setattr(time, "time", lambda: real() + jump_s)
+        other.look()
+        time.sleep(0.1)
+        other.look()
+        go.set()
+        assert handle.result(30).status is RunStatus.COMPLETED
+        assert worker.saved(handle.run_id).run.recoveries == 0
+    assert ran == [1, 2]
     forget("test_rig")
 
 

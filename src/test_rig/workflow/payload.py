@@ -60,7 +60,7 @@ def packed(text: str, payloads: dict[str, Payload]) -> str:
     >>> light[:18], len(found)
     ('P{"a":1,"b":{"$pay', 1)
     >>> len(unpacked(light, found))
-    65551
+    65550
     """
     if len(text) < LARGE:
         return text

@@ -312,6 +312,8 @@ class Plan:
         place.failures = sum(row.status.is_failure for row in saved)
         place.attempt = max((row.attempt for row in saved), default=0) + 1
         due = max((row.next_at for row in saved if row.next_at is not None), default=now)
+        # A clock that was set back while nobody worked must not make the wait longer than it was.
+        due = min(due, now + place.task.retry.max_delay_s)
         name = place.task.wait_for
         if name is not None and name not in self.events and not saved:
             place.status, place.waiting_for_event = TaskStatus.PENDING, True

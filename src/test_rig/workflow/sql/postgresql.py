@@ -26,6 +26,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from test_rig.errors import WorkflowError
 from test_rig.resilience import without_passwords
 from test_rig.workflow.records import Batch
+from test_rig.workflow.sql.pulses import Pulses
 from test_rig.workflow.sql.schema import MIGRATIONS, check_version
 from test_rig.workflow.sql.statements import Say, SqlStore
 from test_rig.workflow.sql.unnest import batch_statement
@@ -82,6 +83,7 @@ class PostgresStore(SqlStore):
         self._lock = RLock()
         self._main: Connection | None = None
         self._held: list[str] = []
+        self._pulses = Pulses()
         self._watched = ""
         self._on_news: Callable[[], None] = lambda: None
         self._is_closing = Event()
@@ -232,15 +234,14 @@ class PostgresStore(SqlStore):
         """Free the runs of dead workers, so that they are pending; return how many there were."""
         del now
         with self.transaction() as say:
-            others = say(
-                f"SELECT id, lock_key, {_NOW} - heartbeat > ? FROM wf_worker"
-                " WHERE lost = 0 AND id <> ?",
-                (self.lease_s, worker),
-            )
+            sql = "SELECT id, lock_key, heartbeat FROM wf_worker WHERE lost = 0 AND id <> ?"
+            others = say(sql, (worker,))
+            pulses = [(other, heartbeat) for other, _, heartbeat in others]
+            silent = self._pulses.silent(pulses, self.lease_s)
             dead = [
                 other
-                for other, key, is_silent in others
-                if is_silent or say("SELECT pg_try_advisory_xact_lock(?)", (key,))[0][0]
+                for other, key, _ in others
+                if other in silent or say("SELECT pg_try_advisory_xact_lock(?)", (key,))[0][0]
             ]
             freed = self.free_runs(say, dead)
             if freed:

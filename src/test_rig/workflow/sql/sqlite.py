@@ -22,6 +22,7 @@ from typing import Any
 from test_rig.errors import WorkflowError
 from test_rig.workflow.payload import lightened
 from test_rig.workflow.records import Batch
+from test_rig.workflow.sql.pulses import Pulses
 from test_rig.workflow.sql.schema import MIGRATIONS, STEP_COLUMNS, check_version
 from test_rig.workflow.sql.statements import (
     INSERT_PAYLOAD,
@@ -76,6 +77,7 @@ class SqliteStore(SqlStore):
         self._writer: sqlite3.Connection | None = None
         self._held: dict[str, int] = {}
         self._seen_version = -1
+        self._pulses = Pulses()
         self._is_closing = Event()
         self._watcher: Thread | None = None
         self._watched = ""
@@ -252,14 +254,12 @@ class SqliteStore(SqlStore):
 
     def bury(self, worker: str, now: float) -> int:
         """Free the runs of dead workers, so that they are pending; return how many there were."""
+        del now
         others = self.rows(
             "SELECT id, heartbeat FROM wf_worker WHERE lost = 0 AND id <> ?", (worker,)
         )
-        dead = [
-            other
-            for other, heartbeat in others
-            if now - heartbeat > self.lease_s or not self._is_held(other)
-        ]
+        silent = self._pulses.silent(others, self.lease_s)
+        dead = [other for other, _ in others if other in silent or not self._is_held(other)]
         if not dead:
             return 0
         with self.transaction() as say:
