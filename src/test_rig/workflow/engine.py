@@ -165,6 +165,7 @@ class Engine:
             if message is not None:
                 message[0](*message[1:])
             self._timers.fire()
+            self._dispatch()  # what an earlier commit made ready need not wait for this one
             self._commit()
             self._dispatch()
 
@@ -182,6 +183,7 @@ class Engine:
                 return
         elif after:
             self._after = []
+        self._ready.recorded()
         for effect in after:
             effect()
 
@@ -391,7 +393,7 @@ class Engine:
                         active.run, command.step.key, command.step.status, command.step.attempt
                     )
             elif isinstance(command, Start):
-                self._ready.add(active, command.key)
+                self._ready.announce(active, command.key)
             elif isinstance(command, Retry):
                 batch.attempts.append(command.row)
                 if command.row.next_at is not None and self._on_progress is not None:
@@ -443,7 +445,7 @@ class Engine:
     # Attempts
 
     def _dispatch(self) -> None:
-        if len(self._attempts) >= self.limits.max_tasks:
+        if self._is_closing or len(self._attempts) >= self.limits.max_tasks:
             return
         for active, key in self._ready.take():
             self._launch(active, key)

@@ -17,21 +17,29 @@ _Entry = tuple[int, int, int, Active, str]
 class ReadyQueue:
     """Attempts that wait for a place: by the run's priority, the task's, and then by time.
 
-    An attempt whose own limit is reached steps aside until a place of that limit is free, so it
+    An attempt can start once it is recorded what made it ready: until then it is no more than
+    announced. One whose own limit is reached steps aside until a place of that limit is free, so it
     does not hold up others.
     """
 
     def __init__(self) -> None:
+        self._announced: list[_Entry] = []
         self._ready: list[_Entry] = []
         self._aside: dict[tuple[str, ...], deque[_Entry]] = {}
         self._used: dict[tuple[str, ...], int] = {}
         self._numbers = itertools.count()
 
-    def add(self, active: Active, key: str) -> None:
-        """Let an attempt wait."""
+    def announce(self, active: Active, key: str) -> None:
+        """Let an attempt wait, from `recorded` on."""
         task = active.plan.places[key].task
         entry = (-active.run.priority, -task.priority, next(self._numbers), active, key)
-        heapq.heappush(self._ready, entry)
+        self._announced.append(entry)
+
+    def recorded(self) -> None:
+        """Say that what made the announced attempts ready is on record."""
+        for entry in self._announced:
+            heapq.heappush(self._ready, entry)
+        self._announced.clear()
 
     def take(self) -> Iterator[tuple[Active, str]]:
         """Yield the attempts that may start now, each with its places taken."""

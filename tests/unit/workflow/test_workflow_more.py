@@ -24,6 +24,7 @@ from test_rig.errors import WorkflowInvalid
 from test_rig.workflow import Executor, RunStatus, TaskStatus, Workflow, task
 from test_rig.workflow.catalog import forget
 from test_rig.workflow.cron import dues, next_due
+from test_rig.workflow.records import Batch
 from test_rig.workflow.tracing import Tracing
 
 
@@ -239,3 +240,25 @@ def test_spans_are_made_where_somebody_collects_them(executor: Executor) -> None
     assert step.parent.span_id == run.context.span_id
     assert "broken" in str(step.status.description)
     provider.shutdown()
+
+
+def test_what_is_ready_starts_while_another_result_is_being_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A free place waits for no disk: only for what made the task ready."""
+    begun, was_begun = threading.Event(), list[bool]()
+    with Executor("sqlite://:memory:", max_tasks=1) as executor:
+        record = executor.store.commit
+
+        def commit(worker: str, batch: Batch) -> None:
+            if [step.key for step in batch.steps] == ["first"]:
+                was_begun.append(begun.wait(30))
+            record(worker, batch)
+
+        monkeypatch.setattr(executor.store, "commit", commit)
+        tasks = [
+            task("first")(lambda context: None),
+            task("second")(lambda context: begun.set()),
+        ]
+        assert executor.run(Workflow("w", tasks)).status == "Completed"
+    assert was_begun == [True]
