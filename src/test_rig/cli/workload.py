@@ -26,7 +26,11 @@ app = typer.Typer(
 _CODES = {"valid": 0, "invalid": 1, "unknown": 3}
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="A workload (see `test-rig workload list`).")
+    str,
+    typer.Argument(
+        metavar="NAME|FILE[:NAME]",
+        help="A workload (see `test-rig workload list`), or a Python file or module with your own.",
+    ),
 ]
 Levels = Annotated[
     list[str] | None,
@@ -67,15 +71,17 @@ Junit = Annotated[
 
 @app.command("list")
 def list_workloads(as_json: AsJson = False) -> None:
-    """List the workloads with what they look for."""
+    """List the workloads, the rig's and those of installed packages, with what they look for."""
+    from test_rig.rig import installed_workloads, workload_named
     from test_rig.workload import BUILT_IN
 
+    every = [*BUILT_IN.values(), *map(workload_named, installed_workloads())]
     if as_json:
-        known = [{"name": each.name, "about": each.about} for each in BUILT_IN.values()]
+        known = [{"name": each.name, "about": each.about} for each in every]
         typer.echo(json.dumps(known, indent=2))
         return
-    width = max(map(len, BUILT_IN))
-    for each in BUILT_IN.values():
+    width = max(len(each.name) for each in every)
+    for each in every:
         typer.echo(f"{each.name:{width}}  {each.about}")
 
 
@@ -102,11 +108,10 @@ def run(
     from test_rig.cli.outputs import check_folders, near, write_report
     from test_rig.cli.report import as_text
     from test_rig.report import render_json
-    from test_rig.rig import run_workloads
+    from test_rig.rig import run_workloads, workload_named
     from test_rig.settings import OptionValue
-    from test_rig.workload import find_workload
 
-    workload = find_workload(name)
+    workload = workload_named(name)
     check_folders(junit)
     given = {
         "levels": level,

@@ -139,7 +139,7 @@ class _Timeline:
         end = self._anchor(edge.target, edge.target_mop, target, is_source=False)
         down = 1 if end[1] >= start[1] else -1
         # Arrows that go far turn farther aside, so that they do not lie on shorter ones.
-        aside = 20 + abs(end[1] - start[1]) / 3
+        aside = 20 + abs(end[1] - start[1]) / 3 + (24 if end[1] < start[1] else 0)
         bend = (max(start[0], end[0]) + aside, (start[1] + end[1]) / 2)
         if end[0] - start[0] > 60:
             bend = ((start[0] + end[0]) / 2, start[1] + 12 * down)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from test_rig.isolation import weakest_broken
 from test_rig.report.content import Report
 from test_rig.report.cycle_picture import cycle_picture
 from test_rig.report.picture import Picture
@@ -54,6 +55,7 @@ class WorkloadView:
     comparison: str
     read_back: str
     counts: str
+    violated: str
     ended_early: str | None
     findings: tuple[FindingView, ...]
     coverage: tuple[tuple[str, str], ...]
@@ -101,6 +103,13 @@ def workload_words(workload: WorkloadVerdict | None) -> str:
     return names or f"nothing in {workload.ok:,} transactions"
 
 
+def violated_words(workload: WorkloadVerdict) -> str:
+    """Return the weakest levels that what was seen violates; empty where it violates none."""
+    names = {each.anomaly.replace(" ", "-") for each in workload.findings}
+    broken = weakest_broken(names)
+    return f"weakest level violated: {', '.join(broken)}" if broken else ""
+
+
 def counted(workload: WorkloadVerdict) -> str:
     """Return what ended how, and how fast, in a line."""
     rate = workload.ok / workload.duration_s if workload.duration_s else 0.0
@@ -120,12 +129,15 @@ def workload_lines(report: Report) -> Iterator[tuple[str, Verdict | None]]:
         yield f"  {counted(each)}", None
         if each.ended_early:
             yield f"  ended early: {shown(each.ended_early)}", None
+        if violated := violated_words(each):
+            yield f"  {violated}", None
         for name, count in each.coverage:
             yield f"  {count:>9,} {name}", None
         for finding in each.findings:
             mark = "forbidden" if finding.is_forbidden else "permitted"
             yield f"  {finding.anomaly}, {finding.count:,} times, {mark}: {finding.means}", None
-            yield f"    {shown(finding.witnesses[0])}", None
+            for why in finding.history.why if finding.history else finding.witnesses[:1]:
+                yield f"    {shown(why)}", None
         for name, count in each.errors[:5]:
             yield f"  {count:>9,} x {shown(name)}", None
 
@@ -160,6 +172,7 @@ def view_of(each: WorkloadVerdict, anchor: str) -> WorkloadView:
         comparison=each.comparison,
         read_back=", ".join(each.read_back) or "not told",
         counts=counted(each),
+        violated=violated_words(each),
         ended_early=each.ended_early,
         findings=tuple(map(_finding, each.findings)),
         coverage=tuple((name, f"{count:,}") for name, count in each.coverage),

@@ -6,6 +6,7 @@ Everything below gets its collaborators as arguments; this is where they come fr
 from test_rig.rig.audits import AuditRun, audit
 from test_rig.rig.handlers import HandlerOptions, SuiteRun, run_handlers
 from test_rig.rig.listeners import actions_plan, listening
+from test_rig.rig.own_workloads import installed_workloads, workload_named
 from test_rig.rig.places import (
     EMBEDDED_URLS,
     STAND_IN_URL,
@@ -27,6 +28,7 @@ __all__ = [
     "absolute_url",
     "actions_plan",
     "audit",
+    "installed_workloads",
     "listening",
     "read_witness",
     "replay_witness",
@@ -35,4 +37,5 @@ __all__ = [
     "save_witnesses",
     "target_of",
     "target_urls",
+    "workload_named",
 ]
