@@ -200,6 +200,41 @@ def retry(
 
 
 @app.command()
+def move(
+    run_id: Run,
+    file: Annotated[str, typer.Argument(help="The file or module with the other version.")],
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OLD=NEW",
+            help="What a completed task is called there; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    store: Store = None,
+    config: ConfigFiles = None,
+) -> None:
+    """Let a run that rests go on with another version of its workflow; what is completed stays."""
+    from test_rig.errors import UnknownName, UsageError
+
+    renamed = {}
+    for each in rename or []:
+        old, is_given, new = each.partition("=")
+        if not is_given or not old or not new:
+            raise UsageError("it says no OLD=NEW", where=f"--rename {each}")
+        renamed[old] = new
+    by_name = {workflow.name: workflow for workflow in _load([file])}
+    with _ledger(store, config) as ledger:
+        found = ledger.find(run_id)
+        name = ledger.get(found).workflow
+        if name not in by_name:
+            raise UnknownName("workflow", name, list(by_name), where=file)
+        ledger.move(found, by_name[name], renamed=renamed)
+        status = ledger.get(found).status
+    typer.echo(f"{found} has version {by_name[name].version} now, and is {status}")
+
+
+@app.command()
 def cancel(run_id: Run, store: Store = None, config: ConfigFiles = None) -> None:
     """End a run; exit code 1 when it was over already."""
     with _ledger(store, config) as ledger:

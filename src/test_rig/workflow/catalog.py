@@ -60,6 +60,7 @@ class Marker:
         priority: int = 0,
         max_concurrent: int | None = None,
         map_over: str | None = None,
+        batch_size: int | None = None,
         wait_for: str | None = None,
         wait_timeout_s: float | None = None,
         allow_failure: bool = False,

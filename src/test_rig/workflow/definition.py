@@ -158,6 +158,8 @@ def version_of(tasks: Iterable[Task], merge: Mapping[str, MergeRule]) -> str:
     for task in sorted(tasks, key=lambda each: each.task_id):
         options = [task.task_id, task.dependencies, str(task.rule), task.retry, task.map_over]
         options += [task.wait_for, task.timeout_s, task.isolated]
+        if task.batch_size is not None:
+            options.append(task.batch_size)
         if task.child is not None:
             options.append(task.child.version)
         parts.append(repr(options) + _source(task.function))

@@ -225,6 +225,29 @@ class Executor(Ledger):
         self.engine.look()
         return self.handle(run_id)
 
+    def move(
+        self, run_id: str, workflow: Workflow, *, renamed: Mapping[str, str] | None = None
+    ) -> None:
+        """Let a run that rests go on with another version, which this executor serves from now."""
+        super().move(run_id, workflow, renamed=renamed)
+        self.engine.know(workflow)
+        self.engine.look()
+
+    def submit_many(
+        self, workflow: Workflow, contexts: Iterable[Mapping[str, Any] | None], **options: Any
+    ) -> list[RunHandle]:
+        """Record a run for each context; they share commits. See `submit` for the options.
+
+        Raises:
+            WorkflowInvalid: With everything that is wrong with the workflow.
+            ContextInvalid: With every value of the first wrong context; none of the runs began.
+        """
+        given = list(contexts)
+        for place, context in enumerate(given):
+            plain = dict(context) if isinstance(context, Mapping) else context or {}
+            encoded(plain, where=f"contexts[{place}]", limit=self.limits.max_context_bytes)
+        return [self.submit(workflow, context, **options) for context in given]
+
     def _needs_version(self, row: RunRow) -> None:
         if not self.engine.knows(row.workflow, row.version):
             have = self.engine.versions(row.workflow)

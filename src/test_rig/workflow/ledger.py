@@ -7,13 +7,16 @@ import time
 from collections.abc import Mapping
 from typing import Any, Self
 
-from test_rig.errors import UnknownName
+from test_rig.errors import UnknownName, WorkflowError
 from test_rig.workflow.cron import CATCH_UPS, CatchUp, next_due
+from test_rig.workflow.definition import Workflow
 from test_rig.workflow.describe import Described, described
+from test_rig.workflow.moving import planned_move
 from test_rig.workflow.records import RunRow, Saved, SignalRow
 from test_rig.workflow.result import WorkflowResult, result_of
 from test_rig.workflow.schedules import Schedule, schedules_of
 from test_rig.workflow.sql import open_store
+from test_rig.workflow.states import RunStatus
 from test_rig.workflow.store import Store, read_address
 from test_rig.workflow.values import decoded, encoded
 
@@ -166,6 +169,36 @@ class Ledger:
         is_revived = self.store.revive(run_id, is_again=is_again, now=time.time())
         self.look()
         return is_revived
+
+    def move(
+        self, run_id: str, workflow: Workflow, *, renamed: Mapping[str, str] | None = None
+    ) -> None:
+        """Let a run go on with another version of its workflow; what is completed stays.
+
+        The run must rest: pending, paused, or over without success. A pending one is gone on with
+        by whoever knows that version; the others after `resume` or `retry`.
+
+        Args:
+            run_id: The run.
+            workflow: The version that it is to have.
+            renamed: New ids of completed tasks by their old ones.
+
+        Raises:
+            WorkflowInvalid: With every completed task that the new version has no place for.
+            WorkflowError: The run is of another workflow, runs now, or is completed.
+        """
+        saved = self.saved(run_id)
+        if saved.run.workflow != workflow.name:
+            what = f"the run {run_id} is of {saved.run.workflow!r}, not of {workflow.name!r}"
+            raise WorkflowError(what)
+        move = planned_move(saved, workflow.graph, renamed or {})
+        text, _ = encoded(workflow.facts(), where=workflow.name)
+        self.store.define(workflow.name, workflow.version, text, time.time())
+        if not self.store.move(run_id, workflow.version, move):
+            status = self._row(run_id).status
+            todo = "pause it first" if status is RunStatus.RUNNING else None
+            raise WorkflowError(f"the run {run_id} is {status}: it cannot be moved", todo=todo)
+        self.look()
 
     def signal(self, run_id: str, name: str, payload: Any = None) -> bool:
         """Send an event to a run; return whether it is the first one of its name."""

@@ -203,7 +203,8 @@ class Plan:
         if view is None:
             view, _ = self._merged(place.task.task_id)
         if place.index is not None:
-            view = {**view, "item": place.item, "index": place.index}
+            name = "item" if place.task.batch_size is None else "items"
+            view = {**view, name: place.item, "index": place.index}
         if place.task.wait_for is not None:
             view = {**view, place.task.wait_for: self.events.get(place.task.wait_for)}
         return view
@@ -267,13 +268,16 @@ class Plan:
     def _spread(
         self, place: Place, view: dict[str, Any], now: float, commands: list[Command]
     ) -> Outcome | None:
-        """Make an instance of a mapped task for each element of its list."""
+        """Make an instance of a mapped task for each element, or batch of elements, of its list."""
         items = view.get(place.task.map_over or "")
         if not isinstance(items, list):
             what = f"it is mapped over {place.task.map_over!r}, which is no list in its context"
             failure = Failure(type="ContextInvalid", message=what)
             return Outcome(TaskStatus.FAILED, now, now, failure=failure)
         place.status, place.open_instances = TaskStatus.RUNNING, 0
+        size = place.task.batch_size
+        if size is not None:
+            items = [items[first : first + size] for first in range(0, len(items), size)]
         for index, item in enumerate(items):
             instance = Place(f"{place.key}[{index}]", place.task, index, item)
             self.places[instance.key] = instance

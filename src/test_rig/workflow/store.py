@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from test_rig.errors import WorkflowError, WorkflowUrlError
 from test_rig.resilience import without_passwords
+from test_rig.workflow.moving import Move
 from test_rig.workflow.records import Batch, RunRow, Saved, SignalRow
 
 __all__ = ["Address", "Known", "Store", "WorkerLost", "read_address"]
@@ -87,6 +88,9 @@ class Store(Protocol):
 
     def revive(self, run_id: str, *, is_again: bool, now: float) -> bool:
         """Make a paused run pending, or, with `is_again`, a failed one without its failures."""
+
+    def move(self, run_id: str, version: str, move: Move) -> bool:
+        """Let a run that rests go on with another version; return whether it did rest."""
 
     def read(self, run_id: str) -> Saved | None:
         """Return all that is recorded of a run."""

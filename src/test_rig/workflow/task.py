@@ -36,6 +36,8 @@ class Task:
     max_concurrent: int | None = None
     #: The context's key of the list over which it runs, once for each element.
     map_over: str | None = None
+    #: How many elements an instance of a mapped task gets; one, by itself, if None.
+    batch_size: int | None = None
     #: The event that it waits for.
     wait_for: str | None = None
     wait_timeout_s: float | None = None
@@ -66,7 +68,7 @@ class Task:
             value = getattr(self, name)
             if value is not None and not _is_positive(value):
                 found.append(f"{name}={value!r} is no time limit in seconds")
-        for name in ("memory_limit_mb", "max_concurrent"):
+        for name in ("memory_limit_mb", "max_concurrent", "batch_size"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 found.append(f"{name}={value!r} is no whole number above 0")
@@ -76,6 +78,8 @@ class Task:
             found.append(
                 "isolated=True needs a function at the top of a module: its process has to find it"
             )
+        if self.batch_size is not None and self.map_over is None:
+            found.append("batch_size needs map_over: it says how many elements an instance gets")
         if self.memory_limit_mb and not self.isolated:
             found.append("memory_limit_mb needs isolated=True: threads share their memory")
         return found

@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from test_rig.workflow.moving import Move
 from test_rig.workflow.payload import Payload, packed_run, references, unpacked
 from test_rig.workflow.records import AttemptRow, RunRow, Saved, SignalRow, StepRow
 from test_rig.workflow.sql.schema import STEP_COLUMNS
@@ -239,6 +240,27 @@ class SqlStore(ABC):
             if revived:
                 self.poke(say)
         return bool(revived)
+
+    def move(self, run_id: str, version: str, move: Move) -> bool:
+        """Let a run that rests go on with another version; return whether it did rest."""
+        rests = "('Pending', 'Paused', 'Failed', 'Cancelled', 'TimedOut')"
+        with self.transaction() as say:
+            moved = say(
+                f"UPDATE wf_run SET version = ? WHERE id = ? AND status IN {rests}",
+                (version, run_id),
+            )[0][0]
+            for table in ("wf_step", "wf_attempt") if moved else ():
+                for key in move.dropped:
+                    say(f"DELETE FROM {table} WHERE run_id = ? AND key = ?", (run_id, key))
+                rename = f"UPDATE {table} SET key = ? WHERE run_id = ? AND key = ?"
+                # By way of names that no task has, since two may change places.
+                for old, new in move.renamed:
+                    say(rename, (f"\n{new}", run_id, old))
+                for _, new in move.renamed:
+                    say(rename, (new, run_id, f"\n{new}"))
+            if moved:
+                self.poke(say)
+        return bool(moved)
 
     def poke(self, say: Say) -> None:
         """Tell the workers that there is something new."""
