@@ -1,10 +1,10 @@
 """How many measurements a second reach an isolated script, and how long one takes to be there.
 
-    python benchmarks/action_script.py [--events 100000] [--rounds 3]
+    python benchmarks/action_script.py [--events 100000] [--rounds 5]
 
-Side by side in one run: the pipe with the driver `python` (with the standard library's codec in
-the script, and with msgspec there), the driver alone, and bytewax reading the same JSON lines in
-its own process, where it is installed.
+Side by side in one run, in turns: the pipe with the driver `python` (with the standard library's
+codec in the script, and with msgspec there), the driver alone, and, where they are installed,
+bytewax and pathway, which read the same JSON lines in the process itself, without isolation.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import importlib.util
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -60,15 +61,15 @@ def events(count: int, name: str = "latency") -> list[MeasurementEvent]:
 
 
 def driver_rate(folder: Path, script: Path, count: int, python: str) -> float:
-    """Return events a second through the driver alone, in batches of 512."""
+    """Return events a second through the driver alone, in batches of 2,048."""
     made = events(count)
     driver = create_driver("python", {"script_path": str(script), "python_executable": python})
 
     async def run() -> float:
         await driver.start()
         started = time.perf_counter()
-        for first in range(0, count, 512):
-            await driver.send(made[first : first + 512])
+        for first in range(0, count, 2048):
+            await driver.send(made[first : first + 2048])
         took = time.perf_counter() - started
         await driver.stop(timeout_s=10)
         return count / took
@@ -124,6 +125,10 @@ def latencies_ms(folder: Path, script: Path, python: str, rate: int = 2000) -> l
     return [age / 1e6 for age in status["python_status"]["ages"]]
 
 
+def json_lines(count: int) -> list[bytes]:
+    return [msgspec.json.encode(event) for event in events(count)]
+
+
 def bytewax_rate(count: int) -> float | None:
     """Return events a second of bytewax, which parses the same lines in its own process."""
     if importlib.util.find_spec("bytewax") is None:
@@ -134,9 +139,8 @@ def bytewax_rate(count: int) -> float | None:
     from bytewax.dataflow import Dataflow
     from bytewax.testing import TestingSink, TestingSource, run_main
 
-    lines = [msgspec.json.encode(event) for event in events(count)]
     flow = Dataflow("bench")
-    stream = op.input("in", flow, TestingSource(lines, batch_size=512))
+    stream = op.input("in", flow, TestingSource(json_lines(count), batch_size=512))
     parsed = op.map("parse", stream, json.loads)
     over = op.filter("over", parsed, lambda data: data["value"] > 500)
     out: list[object] = []
@@ -146,15 +150,38 @@ def bytewax_rate(count: int) -> float | None:
     return count / (time.perf_counter() - started)
 
 
-def median(measure: Callable[[], float | None], rounds: int) -> float | None:
-    found = [each for _ in range(rounds) if (each := measure()) is not None]
-    return statistics.median(found) if found else None
+PATHWAY = """
+import sys, time
+import pathway as pw
+
+class Reading(pw.Schema):
+    name: str
+    value: float
+
+rows = pw.io.jsonlines.read(sys.argv[1], schema=Reading, mode="static")
+over = rows.filter(pw.this.value > 500).reduce(count=pw.reducers.count())
+pw.io.null.write(over)
+started = time.perf_counter()
+pw.run(monitoring_level=pw.MonitoringLevel.NONE)
+print(time.perf_counter() - started)
+"""
+
+
+def pathway_rate(folder: Path, count: int) -> float | None:
+    """Return events a second of pathway, which reads the same lines from a file."""
+    if importlib.util.find_spec("pathway") is None:
+        return None
+    lines = folder / "lines.jsonl"
+    lines.write_bytes(b"\n".join(json_lines(count)) + b"\n")
+    command = [sys.executable, "-c", PATHWAY, str(lines)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return count / float(told.split()[-1])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--events", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     count, rounds = given.events, given.rounds
     with tempfile.TemporaryDirectory() as name:
@@ -162,15 +189,31 @@ def main() -> None:
         script = folder / "script.py"
         script.write_text(SCRIPT)
         venv.create(folder / "plain", with_pip=False)
-        codecs = {"json": str(folder / "plain" / "bin" / "python"), "msgspec": sys.executable}
-        rates: dict[str, float | None] = {}
-        for codec, python in codecs.items():
-            for label, rate in (("driver", driver_rate), ("pipe", pipe_rate)):
-                found = median(lambda r=rate, p=python: r(folder, script, count, p), rounds)
-                rates[f"{label}, {codec} in the script"] = found
-        rates["bytewax, in process"] = median(lambda: bytewax_rate(count), rounds)
-        for label, rate in rates.items():
-            print(f"{label:32} " + ("not installed" if rate is None else f"{rate:10,.0f} events/s"))
+        plain, rich = str(folder / "plain" / "bin" / "python"), sys.executable
+        ways: dict[str, Callable[[], float | None]] = {
+            "pipe, json in the script": lambda: pipe_rate(folder, script, count, plain),
+            "pipe, msgspec in the script": lambda: pipe_rate(folder, script, count, rich),
+            "driver alone, json": lambda: driver_rate(folder, script, count, plain),
+            "driver alone, msgspec": lambda: driver_rate(folder, script, count, rich),
+            "bytewax, in process": lambda: bytewax_rate(count),
+            "pathway, in process": lambda: pathway_rate(folder, count),
+        }
+        found: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(rounds):  # interleaved: what else the machine does falls on all alike
+            for way, rate in ways.items():
+                if (measured := rate()) is not None:
+                    found[way].append(measured)
+        medians = {way: statistics.median(rates) for way, rates in found.items() if rates}
+        for way in ways:
+            told = f"{medians[way]:10,.0f} events/s" if way in medians else "not installed"
+            print(f"{way:32} {told}")
+        for peer in ("bytewax, in process", "pathway, in process"):
+            for way in list(ways)[:2]:
+                if peer in medians:
+                    ratio = statistics.median(
+                        mine / other for mine, other in zip(found[way], found[peer], strict=True)
+                    )
+                    print(f"{way} : {peer} = {ratio:.2f} : 1 (median of the rounds)")
         ages = sorted(latencies_ms(folder, script, sys.executable))
         p50, p99 = ages[len(ages) // 2], ages[len(ages) * 99 // 100]
         print(f"2,000/s offered: p50 {p50:.2f} ms, p99 {p99:.2f} ms")

@@ -119,6 +119,11 @@ class Backlog:
                 are on disk and must not be lost.
         """
         made = Admission()
+        if self._policy is not Policy.LATEST and (patient or len(parcels) <= self._least_room()):
+            for parcel in parcels:
+                (self._urgent if is_urgent(parcel.event) else self._normal).append(parcel)
+            made.admitted = list(parcels)
+            return made
         for parcel in parcels:
             urgent = is_urgent(parcel.event)
             if self._policy is Policy.LATEST and not urgent:
@@ -137,6 +142,10 @@ class Backlog:
             else:
                 made.dropped.append(parcel)
         return made
+
+    def _least_room(self) -> int:
+        longer = max(len(self._urgent), len(self._normal))
+        return self._capacity - longer - self._held_count
 
     def _conflate(self, parcel: Parcel, made: Admission, *, patient: bool) -> None:
         key = key_of(parcel.event)

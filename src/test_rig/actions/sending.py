@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from test_rig.actions.backlog import Parcel
-from test_rig.actions.delivery import Delivery, Fate
+from test_rig.actions.delivery import DELIVERED, Delivery, Fate
 
 if TYPE_CHECKING:
     from test_rig.resilience import RetryConfig
@@ -49,6 +49,11 @@ def sort_answers(
         chance: A number in [0, 1): the jitter.
     """
     made = Sorted()
+    if all(answer is DELIVERED for answer in answers):
+        for parcel in parcels:
+            parcel.attempts += 1
+        made.delivered.extend(parcels)
+        return made
     for parcel, answer in zip(parcels, answers, strict=True):
         parcel.attempts += answer.was_tried
         if answer.fate is Fate.DELIVERED:

@@ -68,14 +68,17 @@ class Tally:
     ) -> None:
         """Note how a batch ended."""
         self.batches += 1
-        for parcel, answer in zip(batch, answers, strict=True):
-            if answer.fate is Fate.DELIVERED:
-                self.delivered += 1
-                latency_s = (now_ns - parcel.born_ns) / 1e9
-                self.latency_sum_s += latency_s
-                self.buckets[bisect_left(LATENCY_BOUNDS_S, latency_s)] += 1
-            elif answer.fate is Fate.REJECTED:
-                self.rejected += 1
+        # What was offered at once has one age.
+        pairs = zip(batch, answers, strict=True)
+        ages = Counter([each.born_ns for each, answer in pairs if answer.fate is Fate.DELIVERED])
+        delivered = ages.total()
+        self.delivered += delivered
+        if delivered < len(answers):
+            self.rejected += sum(answer.fate is Fate.REJECTED for answer in answers)
+        for born_ns, count in ages.items():
+            latency_s = (now_ns - born_ns) / 1e9
+            self.latency_sum_s += latency_s * count
+            self.buckets[bisect_left(LATENCY_BOUNDS_S, latency_s)] += count
         tried = [(p.event, p.attempts, p.born_ns) for p in batch[-self._keep :]]
         self._past.append(_Batch(tried, answers[-self._keep :], started_ns, now_ns))
         self._past_count += len(tried)

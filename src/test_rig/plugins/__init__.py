@@ -23,7 +23,9 @@ from test_rig.plugins.watch import FileWatch, watch_files
 from test_rig.plugins.worker import Worker, WorkerResting
 from test_rig.plugins.worker_answer import (
     Answer,
+    Answers,
     Call,
+    Each,
     Outcome,
     Script,
     WorkerLimits,
@@ -32,7 +34,9 @@ from test_rig.plugins.worker_answer import (
 
 __all__ = [
     "Answer",
+    "Answers",
     "Call",
+    "Each",
     "FileWatch",
     "Found",
     "Generation",

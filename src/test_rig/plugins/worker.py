@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from test_rig.errors import PluginError, Problem
-from test_rig.plugins.worker_answer import Answer, Call, Outcome, WorkerPlan
+from test_rig.plugins.worker_answer import Answer, Answers, Call, Each, WorkerPlan
 from test_rig.plugins.worker_process import WorkerProcess
 
 __all__ = ["Worker", "WorkerResting"]
@@ -97,12 +97,12 @@ class Worker:
         return self.run([call], timeout_s=timeout_s)[0]
 
     def run(
-        self, calls: Sequence[Call], *, timeout_s: float, budget_s: float | None = None
-    ) -> list[Answer]:
+        self, calls: Sequence[Call] | Each, *, timeout_s: float, budget_s: float | None = None
+    ) -> Answers:
         """Run calls in turn, also on after one that ends the process.
 
         Args:
-            calls: What to call.
+            calls: What to call; `Each` costs the least where it is one function.
             timeout_s: The limit of each.
             budget_s: No call is begun after this time; what is left then is `NOT_RUN`.
 
@@ -111,24 +111,23 @@ class Worker:
             WorkerResting: It died too often in a row, and nothing was run.
         """
         started = time.monotonic()
-        answers: list[Answer] = []
+        answers = Answers(len(calls.values if isinstance(calls, Each) else calls))
         with self._guard:
-            while len(answers) < len(calls):
+            while answers.done < len(answers):
                 left_s = None if budget_s is None else budget_s - (time.monotonic() - started)
-                if answers and left_s is not None and left_s <= 0:
+                if answers.done and left_s is not None and left_s <= 0:
                     break
                 try:
                     process = self._ready()
                 except (PluginError, WorkerResting):
-                    if not answers:
+                    if not answers.done:
                         raise
                     break
-                rest = calls[len(answers) :] if answers else calls
+                rest = _after(calls, answers.done) if answers.done else calls
                 made = process.run(rest, limit_s=timeout_s, budget_s=left_s)
                 self._note(process, made)
-                answers += [each for each in made if each.outcome is not Outcome.NOT_RUN]
-        left = len(calls) - len(answers)
-        return answers + [Answer(outcome=Outcome.NOT_RUN)] * left
+                answers.join(made)
+        return answers
 
     def functions(self, *names: str) -> frozenset[str]:
         """Return which of these the script has."""
@@ -221,12 +220,14 @@ class Worker:
         what = f"{doing}: {answer.outcome.value}: {answer.error}\n{answer.detail}".rstrip()
         raise PluginError([Problem(where=where, what=what)])
 
-    def _note(self, process: WorkerProcess, answers: Sequence[Answer]) -> None:
-        if any(each.is_ok for each in answers) and not process.is_spent:
-            self._deaths = 0
-        if process.is_spent:
-            self._drop()
-            self._died(next((a.error for a in answers if a.is_fresh_after), "it ended"))
+    def _note(self, process: WorkerProcess, answers: Answers) -> None:
+        if not process.is_spent:
+            if any(each.is_ok for each in answers.odd.values()) or len(answers.odd) < answers.done:
+                self._deaths = 0
+            return
+        self._drop()
+        ends = (each.error for each in answers.odd.values() if each.is_fresh_after)
+        self._died(next(ends, "it ended"))
 
     def _died(self, why: str) -> None:
         self._deaths += 1
@@ -241,3 +242,9 @@ class Worker:
         if process is not None:
             with suppress(OSError):
                 process.close()
+
+
+def _after(calls: Sequence[Call] | Each, done: int) -> Sequence[Call] | Each:
+    if isinstance(calls, Each):
+        return Each(calls.function, calls.values[done:])
+    return calls[done:]

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 from msgspec import Struct
 
-__all__ = ["Answer", "Call", "Outcome", "Script", "WorkerLimits", "WorkerPlan"]
+__all__ = ["Answer", "Answers", "Call", "Each", "Outcome", "Script", "WorkerLimits", "WorkerPlan"]
 
 
 class Outcome(Enum):
@@ -59,6 +59,71 @@ class Call(NamedTuple):
     function: str
     #: JSON text of each argument.
     arguments: tuple[bytes, ...] = ()
+
+
+class Answers(Sequence[Answer]):
+    """What became of several calls, in their order.
+
+    Most of many thousand calls in a second end alike: their answers are made when they are asked
+    for, and only `odd` ones are kept.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        #: Calls that were begun: the first so many. Those after them are `rest`.
+        self.done = 0
+        #: How long each of them took, in microseconds; less than 0 where nobody knows.
+        self.took_us: list[int] = []
+        #: By place: what did not simply return nothing.
+        self.odd: dict[int, Answer] = {}
+        #: The answer of those that were not begun.
+        self.rest = Answer(outcome=Outcome.NOT_RUN)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, place: int) -> Answer: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Answer]: ...
+
+    def __getitem__(self, place: int | slice) -> Answer | list[Answer]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(self._count))]
+        at = place + self._count if place < 0 else place
+        if not 0 <= at < self._count:
+            raise IndexError(place)
+        if at in self.odd:
+            return self.odd[at]
+        if at >= self.done:
+            return self.rest
+        return Answer(outcome=Outcome.RETURNED, duration_s=self.duration_s(at))
+
+    def duration_s(self, place: int) -> float | None:
+        """Return how long a call took; None where nobody knows."""
+        took_us = self.took_us[place] if place < len(self.took_us) else -1
+        return None if took_us < 0 else took_us / 1e6
+
+    def end_at(self, place: int, answer: Answer) -> None:
+        """Note the last call that was begun, which did not return."""
+        self.odd.setdefault(place, answer)
+        self.done = place + 1
+        self.took_us += [-1] * (self.done - len(self.took_us))
+
+    def join(self, more: Answers) -> None:
+        """Take over what became of those that were not begun before."""
+        self.odd |= {self.done + place: answer for place, answer in more.odd.items()}
+        self.took_us += more.took_us[: more.done]
+        self.done += more.done
+
+
+class Each(NamedTuple):
+    """One function, called with each of several values in turn."""
+
+    function: str
+    #: What `msgspec` can write as JSON.
+    values: Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ _RAISE_AGAIN_S = 0.05
 _TRACEBACK_MOST = 16_000
 _SPARE_BYTES = 1 << 20
 _NS = 1_000_000_000
+_TEXT = json.JSONEncoder(default=str, allow_nan=False).encode
 #: Places in the stamp.
 _REQUEST, _CALL, _SINCE, _SECOND, _FORKS = range(5)
 
@@ -153,7 +154,10 @@ class Work:
         self._map = mmap.mmap(stamp, 4096)
         self._stamp = memoryview(self._map).cast("Q")
         self._is_calling = False
-        self._is_fork = False
+        self._is_fork = self._is_armed = False
+        #: After a lack of memory nothing is begun any more: the rig ends the process.
+        self._is_over = False
+        self._limit_ns = 0
         self._most_forks = 0
         self._most_reply = 1 << 20
         self._module: Optional[ModuleType] = None
@@ -165,7 +169,7 @@ class Work:
 
     def run(self) -> None:
         """Serve requests."""
-        while True:
+        while not self._is_over:
             head = self._read(4)
             request = _decode(self._read(struct.unpack("!I", head)[0]))
             signal.signal(signal.SIGALRM, self._alarm)
@@ -174,17 +178,20 @@ class Work:
             if "configure" in request:
                 self._configure(request["configure"])
             self._serve(request)
+        while True:
+            time.sleep(60)
 
     def _serve(self, request: Dict[str, Any]) -> None:
-        number, limit = request["id"], request["limit"]
-        until = time.monotonic_ns() + int(request["budget"] * _NS)
-        stamp, results = self._stamp, {}
-        arm, timer, now = signal.setitimer, signal.ITIMER_REAL, time.monotonic_ns
+        """Run calls: `[function, argument...]`, or for one `function` its arguments."""
+        number, until, calls = request["id"], request["until"], request["calls"]
+        only, function = request.get("function"), None
+        self._limit_ns = int(request["limit"] * _NS)
+        stamp, results, now = self._stamp, [], time.monotonic_ns
         stamp[_CALL], stamp[_SINCE] = 0, now()
         stamp[_REQUEST] = number
-        index, done, count = 0, 0, len(request["calls"])
+        done = 0
         begun: List[int] = []
-        for index, call in enumerate(request["calls"]):
+        for index, call in enumerate(calls):
             since = now()
             if since > until:
                 break
@@ -192,34 +199,39 @@ class Work:
             stamp[_SINCE] = since
             stamp[_CALL] = index + 1
             try:
-                function = self._find(call[0])
-                arm(timer, limit, _RAISE_AGAIN_S)
+                if only is None or function is None:
+                    function = self._find(only or call[0])
+                if not self._is_armed:
+                    self._arm(self._limit_ns)
                 self._is_calling = True
-                value = function(*call[1:])
+                value = function(*call[1:]) if only is None else function(call)
                 self._is_calling = False
                 if value is not None:
-                    results[index] = self._plain(value)
+                    results.append("[{},{}]".format(index, self._text(value)))
             except BaseException as error:  # noqa: BLE001 - the door to people's code
                 self._is_calling = False
                 self._leave_if_forked()
                 if not self._tell_error(number, index, error):
+                    self._is_over = True
                     break
-            self._leave_if_forked()
+            if self._is_fork:
+                os._exit(0)
             done = index + 1
-        arm(timer, 0)
+        self._disarm()
         begun.append(now())
-        stamp[_CALL] = 0
-        self._write(
-            {
-                "id": number,
-                "done": done,
-                "count": count,
-                "results": [[key, value] for key, value in results.items()],
-                "took_us": [
-                    (begun[place + 1] - begun[place]) // 1000 for place in range(len(begun) - 1)
-                ],
-            }
-        )
+        stamp[_CALL], stamp[_SINCE] = 0, begun[-1]
+        took_us = [(begun[at + 1] - begun[at]) // 1000 for at in range(len(begun) - 1)]
+        head = '{{"id":{},"done":{},"took_us":{}'.format(number, done, json.dumps(took_us))
+        self._write(head + ',"results":[' + ",".join(results) + "]}")
+
+    def _arm(self, after_ns: int) -> None:
+        # Not again for each call: when it rings, it looks how long the present call has taken.
+        self._is_armed = True
+        signal.setitimer(signal.ITIMER_REAL, max(after_ns / _NS, 0.0001), _RAISE_AGAIN_S)
+
+    def _disarm(self) -> None:
+        self._is_armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _leave_if_forked(self) -> None:
         if self._is_fork:  # a copy of the script came back to where only the worker belongs
@@ -229,8 +241,12 @@ class Work:
         self._is_fork = True
 
     def _alarm(self, *_: Any) -> None:
+        left_ns = self._limit_ns
         if self._is_calling:
+            left_ns += self._stamp[_SINCE] - time.monotonic_ns()
+        if left_ns <= 0:
             raise CallTimedOut("the time limit is over")
+        self._arm(left_ns)
 
     def _find(self, name: str) -> Callable[..., Any]:
         found = self._functions.get(name)
@@ -301,23 +317,29 @@ class Work:
 
     # -- answers -----------------------------------------------------------------------------
 
-    def _plain(self, value: Any) -> Any:
-        """Return a value as JSON can say it."""
-        if value is True or value is False or type(value) is int:
-            return value
+    def _text(self, value: Any) -> str:
+        """Return a value as JSON."""
         try:
-            text = json.dumps(value, default=str)
+            text = _TEXT(value)
         except (TypeError, ValueError, RecursionError):
-            text = json.dumps(str(value))
+            text = self._odd_text(value)
         if len(text) > self._most_reply:
             raise ValueError(
                 "the returned value has {} bytes, more than {}".format(len(text), self._most_reply)
             )
-        return json.loads(text, parse_constant=lambda _: None)
+        return text
+
+    def _odd_text(self, value: Any) -> str:
+        """Return as JSON what has no words there: no number is null, what has no end is text."""
+        try:
+            text = json.dumps(value, default=str)
+        except (TypeError, ValueError, RecursionError):
+            text = json.dumps(str(value))
+        return json.dumps(json.loads(text, parse_constant=lambda _: None))
 
     def _tell_error(self, number: int, index: int, error: BaseException) -> bool:
         """Tell of an error at once; return whether the worker can go on."""
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        self._disarm()
         kind = "raised"
         if isinstance(error, MemoryError):
             kind, self._spare = "memory", None
@@ -334,7 +356,7 @@ class Work:
         except BaseException:  # noqa: BLE001 - no memory, or no end
             told["traceback"] = ""
         error.__traceback__ = None
-        self._write(told)
+        self._write(json.dumps(told))
         return kind != "memory"
 
     def _traceback(self, error: BaseException) -> str:
@@ -364,8 +386,8 @@ class Work:
             count -= len(part)
         return b"".join(parts)
 
-    def _write(self, message: Dict[str, Any]) -> None:
-        body = json.dumps(message).encode()
+    def _write(self, message: str) -> None:
+        body = message.encode()
         left = memoryview(struct.pack("!I", len(body)) + body)
         while left:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 import select
@@ -12,14 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import msgspec
 
-from test_rig.plugins.worker_answer import Answer, Call, Outcome, WorkerPlan
+from test_rig.plugins.worker_answer import Answer, Answers, Call, Each, Outcome, WorkerPlan
 from test_rig.plugins.worker_output import OutputReader
 
 __all__ = ["WorkerProcess"]
@@ -27,10 +29,22 @@ __all__ = ["WorkerProcess"]
 _CHILD = Path(__file__).with_name("worker_child.py")
 _PASSED = ("PATH", "HOME", "LANG", "TZ")
 _END_S = 10.0
-_NO_END_S = 1e6
-_RETURNED = Answer(outcome=Outcome.RETURNED)
+_NEVER_NS = 1 << 62
+#: How many calls go over at a time, and how many such parts lie ready for the worker.
+_PART, _PARTS = 256, 2
 _DUMP_MOST = 16_000
 _FRAME_MOST = 256 << 20
+_RETURNED = Answer(outcome=Outcome.RETURNED)
+_BUFFER = 1 << 20
+_ENCODE = msgspec.json.Encoder(enc_hook=str).encode
+
+
+class _Part(NamedTuple):
+    """Calls that the worker was given at once."""
+
+    number: int
+    first: int
+    size: int
 
 
 class WorkerProcess:
@@ -51,6 +65,9 @@ class WorkerProcess:
         self._stamp_file.truncate(4096)
         self._map = mmap.mmap(self._stamp_file.fileno(), 4096)
         self._sock, theirs = socket.socketpair()
+        self._sock.setblocking(False)
+        for end in (self._sock, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         self._life, their_life = socket.socketpair()
         reading, writing = os.pipe()
         handed = (theirs.fileno(), their_life.fileno(), self._dump.fileno())
@@ -81,10 +98,13 @@ class WorkerProcess:
             their_life.close()
         self.output = OutputReader(reading, on_line, bytes_per_s=plan.limits.output_bytes_per_s)
         self._number = 0
-        self._received = bytearray()
+        self._received, self._outgoing = bytearray(), bytearray()
+        self._under_way: deque[_Part] = deque()
+        #: When the worker was last given something to begin, or told an end.
+        self._active_s = 0.0
         self._code: int | None = None
         self._is_configured = False
-        self.is_spent = False
+        self.is_spent = self._is_garbled = False
 
     def _input(self) -> IO[bytes] | None:
         text = self._plan.standard_input
@@ -105,29 +125,43 @@ class WorkerProcess:
         return not self.is_spent
 
     def run(
-        self, calls: Sequence[Call], *, limit_s: float, budget_s: float | None = None
-    ) -> list[Answer]:
+        self, calls: Sequence[Call] | Each, *, limit_s: float, budget_s: float | None = None
+    ) -> Answers:
         """Run calls in turn; the first that ends the worker is the last that is begun.
+
+        They go over in parts. While the worker is at one part, the next lies ready for it.
 
         Args:
             calls: What to call.
             limit_s: The limit of each.
             budget_s: No call is begun after this time.
         """
-        self._number += 1
-        answers: list[Answer | None] = [None] * len(calls)
-        frame = self._frame(calls, limit_s, budget_s)
-        self._sock.settimeout(limit_s + self._plan.limits.grace_s + 30.0)
-        with suppress(OSError):  # its end is told below
-            self._sock.sendall(frame)
-        sent = time.monotonic()
+        made = Answers(count := len(calls.values if isinstance(calls, Each) else calls))
+        until_ns = _NEVER_NS
+        if budget_s is not None:
+            until_ns = time.monotonic_ns() + round(max(0.0, budget_s) * 1e9)
+        self._under_way.clear()
+        self._active_s = time.monotonic()
+        given = 0
         while True:
-            problem = self._wait(sent, limit_s)
-            done = self._take_answers(answers)
-            if done:
-                return self._completed(answers)
+            while given < count and len(self._under_way) < _PARTS:
+                size = min(_PART, count - given)
+                self._number += 1
+                self._outgoing += self._frame(calls, given, size, limit_s, until_ns)
+                self._under_way.append(_Part(self._number, given, size))
+                given += size
+            problem = self._wait(limit_s)
+            if self._take_answers(made):
+                given = count
+                if self.is_spent:
+                    self.kill()
+                    return made
+            if self._is_garbled:
+                problem = "ended"
+            if given == count and not self._under_way:
+                return made
             if problem is not None:
-                return self._broken(answers, problem, limit_s)
+                return self._broken(made, problem, limit_s)
 
     def interrupt(self) -> None:
         """Have the process killed; whoever waits for it learns of it. For any thread."""
@@ -160,26 +194,42 @@ class WorkerProcess:
 
     # -- what is under way -----------------------------------------------------------------------
 
-    def _frame(self, calls: Sequence[Call], limit_s: float, budget_s: float | None) -> bytes:
-        budget_s = _NO_END_S if budget_s is None else max(0.0, budget_s)
-        parts = [f'{{"id":{self._number},"limit":{max(limit_s, 0.001):.6f}'.encode()]
-        parts.append(f',"budget":{budget_s:.6f}'.encode())
+    def _frame(
+        self, calls: Sequence[Call] | Each, first: int, size: int, limit_s: float, until_ns: int
+    ) -> bytes:
+        head = f'{{"id":{self._number},"limit":{max(limit_s, 0.001):.6f},"until":{until_ns}'
+        parts = [head.encode()]
         if not self._is_configured:
             self._is_configured = True
             parts.append(b',"configure":' + msgspec.json.encode(_configuration(self._plan)))
-        parts.append(b',"calls":[')
-        names = {name: msgspec.json.encode(name) for name in {call.function for call in calls}}
-        listed = [b"[" + b",".join((names[name], *arguments)) + b"]" for name, arguments in calls]
-        parts += [b",".join(listed), b"]}"]
+        if isinstance(calls, Each):
+            parts.append(b',"function":' + msgspec.json.encode(calls.function))
+            parts.append(b',"calls":' + _ENCODE(list(calls.values[first : first + size])))
+        else:
+            listed = [
+                b"[" + b",".join((msgspec.json.encode(name), *arguments)) + b"]"
+                for name, arguments in calls[first : first + size]
+            ]
+            parts.append(b',"calls":[' + b",".join(listed) + b"]")
+        parts.append(b"}")
         body = b"".join(parts)
         return struct.pack("!I", len(body)) + body
 
-    def _wait(self, sent: float, limit_s: float) -> str | None:
-        """Wait for something to read; return what went wrong, where something did."""
-        ready, _, _ = select.select([self._sock, self._life], [], [], self._left_s(sent, limit_s))
+    def _wait(self, limit_s: float) -> str | None:
+        """Wait for something to read; return what went wrong, where something did.
+
+        What is to be sent goes out as there is room: a worker that reads nothing, since it hangs
+        or writes itself, holds nobody up.
+        """
+        self._push()
+        both = [self._sock, self._life]
+        writing = [self._sock] if self._outgoing else []
+        ready, _, _ = select.select(both, writing, [], self._left_s(limit_s))
         if self._sock in ready:
             try:
                 chunk = self._sock.recv(1 << 20)
+            except BlockingIOError:
+                return None
             except OSError:
                 chunk = b""
             if chunk:
@@ -190,11 +240,23 @@ class WorkerProcess:
             self._learn_code(0)
             self._drain()
             return "ended"
-        return "late" if self._left_s(sent, limit_s) <= 0 else None
+        return "late" if self._left_s(limit_s) <= 0 else None
 
-    def _left_s(self, sent: float, limit_s: float) -> float:
+    def _push(self) -> None:
+        if self._outgoing:
+            try:
+                sent = self._sock.send(self._outgoing)
+            except BlockingIOError:
+                return
+            except OSError:
+                sent = len(self._outgoing)  # its end is told by the other socket
+            del self._outgoing[:sent]
+
+    def _left_s(self, limit_s: float) -> float:
         number, _, since_ns = self._stamp()
-        began = max(sent, since_ns / 1e9) if number == self._number else sent
+        began = self._active_s
+        if any(part.number == number for part in self._under_way):
+            began = max(began, since_ns / 1e9)
         until = began + limit_s + self._plan.limits.grace_s
         return max(0.0, until - time.monotonic())
 
@@ -203,39 +265,48 @@ class WorkerProcess:
         return number, call, since_ns
 
     def _drain(self) -> None:
-        self._sock.settimeout(0)
         with suppress(OSError):
             while chunk := self._sock.recv(1 << 20):
                 self._received += chunk
 
-    def _take_answers(self, answers: list[Answer | None]) -> bool:
-        """Read what has arrived; return whether the request is answered."""
-        buffer = self._received
-        while len(buffer) >= 4:
+    def _take_answers(self, made: Answers) -> bool:
+        """Read what has arrived; return whether the worker begins no more of these calls."""
+        buffer, has_stopped = self._received, False
+        while len(buffer) >= 4 and self._under_way and not self._is_garbled:
             (size,) = struct.unpack_from("!I", buffer)
             if size > _FRAME_MOST or len(buffer) < 4 + size:
                 break
             body = bytes(buffer[4 : 4 + size])
             del buffer[: 4 + size]
             try:
-                message = msgspec.json.decode(body)
-                if message["id"] != self._number:
-                    continue
-                if "kind" in message:
-                    answers[message["call"]] = self._failed(message)
-                    continue
-                values = dict(message["results"])
-                for index, took_us in enumerate(message["took_us"][: message["done"]]):
-                    answers[index] = answers[index] or Answer(
-                        outcome=Outcome.RETURNED,
-                        value=values.get(index),
-                        duration_s=took_us / 1e6,
-                    )
-            except (msgspec.DecodeError, LookupError, TypeError):
-                self.is_spent = True  # the script wrote into the socket itself
-                return False
-            return True
-        return False
+                has_stopped |= self._note_answer(made, _read(body))
+            except (ValueError, LookupError, TypeError):
+                self.is_spent = self._is_garbled = True  # the script wrote into the socket itself
+                break
+        return has_stopped
+
+    def _note_answer(self, made: Answers, message: dict[str, Any]) -> bool:
+        part = self._under_way[0]
+        if message["id"] != part.number:
+            return False
+        if "kind" in message:
+            made.odd[part.first + message["call"]] = self._failed(message)
+            return False
+        self._under_way.popleft()
+        self._active_s = time.monotonic()
+        done = message["done"]
+        if made.done < part.first:
+            return True  # the part before was not run to its end, so nothing of this one was begun
+        made.done = part.first + done
+        made.took_us += message["took_us"][:done]
+        for place, value in message["results"]:
+            at = part.first + place
+            duration_s = made.duration_s(at)
+            made.odd[at] = Answer(outcome=Outcome.RETURNED, value=value, duration_s=duration_s)
+        if self.is_spent:
+            last = max(made.odd)
+            made.end_at(last, made.odd[last])
+        return bool(done < part.size)
 
     def _failed(self, message: dict[str, Any]) -> Answer:
         outcome = {"memory": Outcome.MEMORY, "timed out": Outcome.TIMED_OUT}.get(
@@ -251,31 +322,37 @@ class WorkerProcess:
             duration_s=message["took_us"] / 1e6,
         )
 
-    def _completed(self, answers: Sequence[Answer | None]) -> list[Answer]:
-        if self.is_spent:
-            self.kill()
-        return [each or Answer(outcome=Outcome.NOT_RUN) for each in answers]
-
     # -- the end -----------------------------------------------------------------------------
 
-    def _broken(self, answers: list[Answer | None], problem: str, limit_s: float) -> list[Answer]:
+    def _broken(self, made: Answers, problem: str, limit_s: float) -> Answers:
         number, call, since_ns = self._stamp()
         took_s = time.monotonic() - since_ns / 1e9
         if problem == "late":
             self._ask_where()
         self.kill()
         self._drain()
-        self._take_answers(answers)
+        self._take_answers(made)
         told = self._told(problem, limit_s)
-        if number != self._number and problem == "ended":
+        if not self._under_way:
+            return made
+        at = self._place(number, call)
+        last = self._place(*self._stamp()[:2])
+        if problem == "late" and at is not None and last is not None and last > at:
+            # It came to an end all the same, and another call was begun before the kill.
+            made.end_at(last - 1, made.odd.get(last - 1, _RETURNED))
+        elif at is None and problem == "ended":
             # It was gone before it came to the first call, which is not that one's fault.
-            unreached = Answer(outcome=Outcome.NOT_RUN, error=told.error, detail=told.detail)
-            return [unreached] * len(answers)
-        guilty = max(0, call - 1) if number == self._number else 0
-        told = msgspec.structs.replace(told, duration_s=took_s)
-        made = [each or _RETURNED for each in answers[:guilty]]
-        made.append(answers[guilty] or told)
-        return made + [Answer(outcome=Outcome.NOT_RUN) for _ in answers[guilty + 1 :]]
+            made.rest = Answer(outcome=Outcome.NOT_RUN, error=told.error, detail=told.detail)
+        else:
+            guilty = self._under_way[0].first if at is None else at
+            made.end_at(guilty, msgspec.structs.replace(told, duration_s=took_s))
+        return made
+
+    def _place(self, number: int, call: int) -> int | None:
+        """Return which call a stamp means; None where it is none of those under way."""
+        found = (part.first for part in self._under_way if part.number == number)
+        first = next(found, None)
+        return None if first is None else first + max(0, call - 1)
 
     def _told(self, problem: str, limit_s: float) -> Answer:
         dump = self._dumped()
@@ -322,6 +399,13 @@ class WorkerProcess:
             self._process.kill()
             return
         self._code = int(told) if told.lstrip(b"-").isdigit() else -int(signal.SIGKILL)
+
+
+def _read(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:  # half a pair of surrogates, a number that has no end
+        return json.loads(body)
 
 
 def _environment(plan: WorkerPlan) -> dict[str, str]:

@@ -16,6 +16,7 @@ from test_rig.errors import PluginError
 from test_rig.plugins import (
     Answer,
     Call,
+    Each,
     Outcome,
     Script,
     Worker,
@@ -107,6 +108,73 @@ def test_a_batch_names_the_guilty_call_and_runs_the_others() -> None:
     assert kinds == [Outcome.RETURNED, Outcome.RAISED, Outcome.CRASHED, Outcome.RETURNED]
     assert "exit code 4" in answers[2].error
     assert answers[3].value == {"value": 5, "calls": 1}
+
+
+@pytest.mark.parametrize("end", ["os._exit(3)", "while True: pass", "bytearray(1 << 40)"])
+def test_of_many_calls_each_is_begun_once_though_some_end_the_worker(
+    end: str, tmp_path: Path
+) -> None:
+    """Also those that lay ready for the worker when it ended."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import os\ndef take(number):\n    os.write(file, b'%d\\n' % number)\n"
+        f"    if number % 400 == 300:\n        {end}\n    return number if number == 5 else None\n"
+        f"file = os.open({str(tmp_path / 'begun')!r}, os.O_CREAT | os.O_APPEND | os.O_WRONLY)\n"
+    )
+    limits = WorkerLimits(memory_bytes=256 << 20, grace_s=20)
+    with Worker(plan(script=Script(path=script), limits=limits)) as worker:
+        answers = worker.run(Each("take", range(1000)), timeout_s=2.0)
+        again = worker.run(Each("take", [7]), timeout_s=PATIENT_S)
+    begun = [int(line) for line in (tmp_path / "begun").read_text().split()]
+    assert begun == [*range(1000), 7]
+    assert {place for place, each in enumerate(answers) if not each.is_ok} == {300, 700}
+    assert answers[5].value == 5
+    assert again[0].is_ok
+
+
+def test_a_limit_holds_for_each_call_and_not_for_all_together(tmp_path: Path) -> None:
+    """Many calls may take longer than one, and the one that is too long is stopped."""
+    script = tmp_path / "script.py"
+    script.write_text("import time\ndef wait(seconds):\n    time.sleep(seconds)\n")
+    waits = [0.1] * 20 + [60.0] + [0.1] * 3
+    with Worker(plan(script=Script(path=script), limits=WorkerLimits(grace_s=20))) as worker:
+        answers = worker.run(Each("wait", waits), timeout_s=1.5)
+    assert [each.is_ok for each in answers] == [True] * 20 + [False] + [True] * 3
+    assert worker.starts == 1
+
+
+def test_calls_that_begin_too_late_are_not_begun(tmp_path: Path) -> None:
+    """Neither those of the part that is under way nor of the next; the worker stays good."""
+    script = tmp_path / "script.py"
+    script.write_text("import time\ndef wait(number):\n    time.sleep(0.002)\n")
+    with Worker(plan(script=Script(path=script))) as worker:
+        answers = worker.run(Each("wait", range(2000)), timeout_s=PATIENT_S, budget_s=0.2)
+        assert worker.run(Each("wait", [1]), timeout_s=PATIENT_S)[0].is_ok
+    assert 0 < answers.done < 2000
+    assert answers[answers.done].outcome is Outcome.NOT_RUN
+    assert answers[1999].outcome is Outcome.NOT_RUN
+    assert worker.starts == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("float('nan')", None),
+        ("[1, float('inf')]", [1, None]),
+        ("10 ** 30", 10**30),
+        ("'\\ud800'", "\ud800"),
+        ("{1, 2}", "{1, 2}"),
+        ("{'a': object}", {"a": "<class 'object'>"}),
+    ],
+)
+def test_odd_values_come_back_as_json_has_them(text: str, told: object, tmp_path: Path) -> None:
+    """And cost no process."""
+    script = tmp_path / "script.py"
+    script.write_text(f"def give():\n    return {text}\n")
+    with Worker(plan(script=Script(path=script))) as worker:
+        assert called(worker, "give").value == told
+        assert called(worker, "give").is_ok
+        assert worker.starts == 1
 
 
 def test_a_kill_tells_where_the_script_stood() -> None:

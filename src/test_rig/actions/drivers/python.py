@@ -8,8 +8,9 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +26,17 @@ from test_rig.actions.options import Count, Names, Options, Seconds
 from test_rig.actions.payload import fields_of
 from test_rig.clock import SYSTEM_CLOCK
 from test_rig.errors import PluginError
-from test_rig.plugins import Answer, Call, Outcome, Script, WorkerLimits, WorkerPlan, WorkerResting
+from test_rig.plugins import (
+    Answer,
+    Answers,
+    Call,
+    Each,
+    Outcome,
+    Script,
+    WorkerLimits,
+    WorkerPlan,
+    WorkerResting,
+)
 from test_rig.telemetry import Alert, Severity
 
 __all__ = ["DRIVER", "PythonDriver", "PythonOptions"]
@@ -242,79 +253,86 @@ class PythonDriver:
 
     def _send(self, batch: Sequence[Event]) -> list[Delivery]:
         started = time.perf_counter()
+        deliveries: list[Delivery] = []
         if self._options.isolated:
-            answers = self._send_alone(batch)
+            deliveries = self._noted(batch, self._send_alone(batch))
         else:
-            try:
-                answers = self._send_together(batch)
-            except WorkerResting as resting:
-                self._error = str(resting)
-                return [retry(str(resting), after_s=resting.after_s)] * len(batch)
-            except PluginError as error:
-                self._error = str(error).splitlines()[0]
-                return [retry(self._error, detail=str(error))] * len(batch)
+            for same in _of_one_kind(batch):
+                left_s = self._options.timeout_seconds - (time.perf_counter() - started)
+                if deliveries and left_s <= 0:
+                    break
+                try:
+                    answers = self._send_same(same, left_s)
+                except (WorkerResting, PluginError) as error:
+                    if not deliveries:
+                        return self._not_there(batch, error)
+                    break
+                deliveries += self._noted(same, answers)
+                if answers.done < len(same):
+                    break
         self._calls_s += time.perf_counter() - started
-        return self._noted(batch, answers)
+        return deliveries + [_LATER] * (len(batch) - len(deliveries))
 
-    def _send_together(self, batch: Sequence[Event]) -> list[Answer]:
-        update, clear = self._names.update, self._names.clear
-        names = {MeasurementEvent: update, AlertEvent: self._names.alert, ClearEvent: clear}
-        there = {name for name in names.values() if self._script.has(name)}
-        calls, places = [], []
-        for place, event in enumerate(batch):
-            name = names[type(event)]
-            if name in there:
-                calls.append(Call(name, () if name == clear else (_ENCODE(event),)))
-                places.append(place)
-        answers = [_RETURNED] * len(batch)
-        if calls:
-            for place, answer in zip(places, self._script.run(calls), strict=True):
-                answers[place] = answer
-        return answers
+    def _not_there(self, batch: Sequence[Event], error: Exception) -> list[Delivery]:
+        self._error = str(error).partition("\n")[0]
+        if isinstance(error, WorkerResting):
+            return [retry(self._error, after_s=error.after_s)] * len(batch)
+        return [retry(self._error, detail=str(error))] * len(batch)
 
-    def _send_alone(self, batch: Sequence[Event]) -> list[Answer]:
+    def _send_same(self, batch: Sequence[Event], budget_s: float) -> Answers:
+        """Call the function of events of one kind; where it is missing they are delivered."""
+        clear = self._names.clear
+        names = {MeasurementEvent: self._names.update, AlertEvent: self._names.alert}
+        name = names.get(type(batch[0]), clear)
+        if not self._script.has(name):
+            nothing = Answers(len(batch))
+            nothing.done = len(batch)
+            return nothing
+        calls = [Call(name)] * len(batch) if name == clear else Each(name, batch)
+        return self._script.run(calls, budget_s=max(0.0, budget_s))
+
+    def _send_alone(self, batch: Sequence[Event]) -> Answers:
         until = time.monotonic() + self._options.timeout_seconds
-        answers: list[Answer] = []
-        for event in batch:
-            if answers and time.monotonic() > until:
+        answers = Answers(len(batch))
+        for place, event in enumerate(batch):
+            if place and time.monotonic() > until:
                 break
             names = {MeasurementEvent: self._names.update, AlertEvent: self._names.alert}
             function = names.get(type(event), self._names.clear)
-            answers.append(
-                run_alone(
-                    self._plan,
-                    self._names,
-                    function,
-                    body=_ENCODE(event),
-                    takes_event=function != self._names.clear,
-                    timeout_s=self._options.timeout_seconds,
-                )
+            answer = run_alone(
+                self._plan,
+                self._names,
+                function,
+                body=_ENCODE(event),
+                takes_event=function != self._names.clear,
+                timeout_s=self._options.timeout_seconds,
             )
-        rest = len(batch) - len(answers)
-        return answers + [Answer(outcome=Outcome.NOT_RUN)] * rest
+            answers.end_at(place, answer)
+        return answers
 
-    def _noted(self, batch: Sequence[Event], answers: Sequence[Answer]) -> list[Delivery]:
+    def _noted(self, batch: Sequence[Event], answers: Answers) -> list[Delivery]:
         """Return what the answers mean, and keep them in the history."""
-        ran = [each for each in answers if each.outcome is not Outcome.NOT_RUN]
-        for outcome, count in Counter([each.outcome for each in ran]).items():
-            self._outcomes[outcome.value] += count
-        self._history.extend(
-            (event, answer.outcome, answer.error, answer.duration_s)
-            for event, answer in zip(batch, answers, strict=True)
-            if answer.outcome is not Outcome.NOT_RUN
-        )
-        if ran:
-            self._state = "Cleared" if type(self._history[-1][0]) is ClearEvent else "Active"
-        return [self._meant(answer) for answer in answers]
+        done, deliveries = answers.done, [DELIVERED] * len(batch)
+        for place, answer in answers.odd.items():
+            deliveries[place] = self._meant(answer)
+            self._outcomes[answer.outcome.value] += 1
+        deliveries[done:] = [_LATER] * (len(batch) - done)
+        if plain := done - len(answers.odd):
+            self._outcomes[Outcome.RETURNED.value] += plain
+        first = max(0, done - self._options.max_history)
+        for event, answer in zip(batch[first:done], answers[first:done], strict=True):
+            self._history.append((event, answer.outcome, answer.error, answer.duration_s))
+        if done:
+            self._state = "Cleared" if type(batch[done - 1]) is ClearEvent else "Active"
+            if done - 1 not in answers.odd:
+                self._error = ""
+        return deliveries
 
     def _meant(self, answer: Answer) -> Delivery:
-        if answer.outcome is Outcome.NOT_RUN:
-            return _LATER
         if answer.outcome is Outcome.RETURNED:
             self._error = ""
-            if answer.value is not None:
-                self._last_result = _read(answer.value)
-                _LOG.debug("%s returned %r", self._path.name, self._last_result)
+            self._last_result = _read(answer.value)
+            _LOG.debug("%s returned %r", self._path.name, self._last_result)
             return DELIVERED
         self._error = f"{answer.outcome.value}: {answer.error}"
         return rejected(self._error, detail=answer.detail)
@@ -351,10 +369,18 @@ class PythonDriver:
         )
 
 
-_RETURNED = Answer(outcome=Outcome.RETURNED)
 _LATER = Delivery(
     retry("").fate, "the batch's time was over before it came to this event", was_tried=False
 )
+
+
+def _of_one_kind(batch: Sequence[Event]) -> Iterator[Sequence[Event]]:
+    """Return a batch in parts, whose events have one function."""
+    if len(set(map(type, batch))) == 1:
+        yield batch
+        return
+    for _, same in groupby(batch, type):
+        yield list(same)
 
 
 def _read(value: Any) -> Any:
@@ -374,5 +400,5 @@ DRIVER = DriverType(
     about="Calls functions of a script, which runs in a process of its own that can be killed.",
     options=PythonOptions,
     make=_make,
-    batch_size=512,
+    batch_size=2048,
 )

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from test_rig.errors import PluginError, Problem
-from test_rig.plugins import Answer, Call, Outcome, Worker, WorkerPlan, WorkerResting
+from test_rig.plugins import Answer, Answers, Call, Each, Outcome, Worker, WorkerPlan, WorkerResting
 
 __all__ = ["FunctionNames", "LiveScript"]
 
@@ -108,8 +108,8 @@ class LiveScript:
                 self._serve(self._boot(kept, is_first=True))
                 self._refuse(_digest(text), f"{error}\nthe last good version serves")
 
-    def run(self, calls: Sequence[Call]) -> list[Answer]:
-        """Run calls; those that come to nothing within the limit of one are `NOT_RUN`.
+    def run(self, calls: Sequence[Call] | Each, *, budget_s: float | None = None) -> Answers:
+        """Run calls; those not begun within `budget_s`, or the limit of one, are `NOT_RUN`.
 
         Raises:
             PluginError: The script cannot be loaded.
@@ -117,7 +117,9 @@ class LiveScript:
         """
         with self._guard:
             return self._serving().worker.run(
-                calls, timeout_s=self._timeout_s, budget_s=self._timeout_s
+                calls,
+                timeout_s=self._timeout_s,
+                budget_s=self._timeout_s if budget_s is None else budget_s,
             )
 
     def ask(self, function: str, *, wait_s: float) -> Answer | None:
