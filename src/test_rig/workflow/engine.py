@@ -144,11 +144,6 @@ class Engine:
         """Return the versions of a workflow that this engine can run."""
         return [version for name, version in self._known if name == workflow]
 
-    @property
-    def active_count(self) -> int:
-        """How many runs this engine works on."""
-        return len(self._runs)
-
     # The loop
 
     def _main(self) -> None:
