@@ -40,6 +40,10 @@ class Kernels:
     def __init__(self, size: int) -> None:
         self._is_large = size > _SMALL
 
+    def or_for(self, size: int) -> Kernels:
+        """Return these, or those for an input of a size, whichever is compiled sooner."""
+        return self if self._is_large else Kernels(size)
+
     def __call__(self, kernel: Callable[P, R]) -> Callable[P, R]:
         """Return the kernel, compiled where that is worth it and can be done."""
         return _compiled(kernel) if self._is_large else kernel

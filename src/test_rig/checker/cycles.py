@@ -97,7 +97,7 @@ def find_cycles(
         kernels: How to loop.
     """
     every = Edges.joined([edges, process, realtime])
-    kernels = kernels or Kernels(len(every) + count)
+    kernels = (kernels or Kernels(0)).or_for(len(every) + count)
     label = components(every.source, every.target, count, kernels)
     every = every.where((label[every.source] >= 0) & (label[every.source] == label[every.target]))
     nodes = np.flatnonzero(label >= 0)
@@ -112,17 +112,22 @@ def find_cycles(
         nodes=len(nodes),
         transactions=int(np.searchsorted(nodes, transactions)),
     )
+    # A search may take many steps for each edge.
+    kernels = kernels.or_for(40 * len(every))
     found: list[Cycle] = []
     undecided: list[str] = []
     rank = np.full(len(nodes), len(CYCLES), np.int64)
     for suffix, orders in _STAGES:
         stage = graph.of_kinds((WW, WR, RW, PASS, *orders))
         group = components(stage.source, stage.target, stage.nodes, kernels)
-        # The worst class that each group has shown; of nodes that are alone the last one's.
+        inner = group[stage.source]
+        stage = stage.where((inner >= 0) & (inner == group[stage.target]))
+        by_node = stage.by_node(kernels)
+        # The worst class that each group has shown; the last one is of nodes that are alone.
         worst = np.full(int(group.max()) + 2, len(CYCLES), np.int64)
         np.minimum.at(worst, group, rank)
         for place, name in enumerate(CYCLES):
-            for walk, is_shortest in _cycles(stage, place, group, worst, orders, kernels):
+            for walk, is_shortest in _cycles(stage, by_node, place, group, worst, orders, kernels):
                 if not len(walk):
                     undecided.append(name + suffix)
                     continue
@@ -176,6 +181,13 @@ class _Graph:
             self.number[keep],
         )
 
+    def by_node(self, kernels: Kernels) -> tuple[Int32s, Int32s]:
+        """Return where the edges of each node begin, one more, and the edges by source."""
+        start = np.zeros(self.nodes + 1, np.int32)
+        heads, places = np.empty(len(self.source), np.int32), np.empty(len(self.source), np.int32)
+        kernels(by_source)(frozen(self.source), frozen(self.target), start, heads, places)
+        return frozen(start), frozen(places)
+
     def of_kinds(self, kinds: tuple[int, ...]) -> _Graph:
         """Return the edges of some kinds."""
         wanted = np.zeros(PASS + 1, np.bool_)
@@ -205,61 +217,49 @@ def _class_label(
 
 def _cycles(
     stage: _Graph,
+    by_node: tuple[Int32s, Int32s],
     place: int,
     group: Int32s,
     worst: npt.NDArray[np.int64],
     orders: tuple[int, ...],
     kernels: Kernels,
-) -> Iterator[tuple[npt.NDArray[np.int64], bool]]:
+) -> Iterator[tuple[Int32s, bool]]:
     """Yield the edges of a shortest cycle of a class in each group that has one."""
-    begins = np.flatnonzero(
-        (stage.kind == _BEGIN[place])
-        & (group[stage.source] >= 0)
-        & (group[stage.source] == group[stage.target])
-    )
+    begins = np.flatnonzero(stage.kind == _BEGIN[place])
     if orders:
         begins = begins[worst[group[stage.source[begins]]] > place]
     if not len(begins):
         return
     label = _class_label(stage, place, group, orders, kernels)
-    is_doubled = place in (_G_SINGLE, _G_NONADJACENT)
     source, target = stage.source[begins], stage.target[begins]
-    ends = (
-        (label[2 * source], label[2 * target + 1]) if is_doubled else (label[source], label[target])
-    )
-    begins = begins[(ends[0] >= 0) & (ends[0] == ends[1])]
+    if place in (_G_SINGLE, _G_NONADJACENT):
+        source, target = 2 * source, 2 * target + 1
+    begins = begins[(label[source] >= 0) & (label[source] == label[target])]
     if not len(begins):
         return
-    begins = begins[np.argsort(group[stage.source[begins]], kind="stable")]
-    own = stage.where((group[stage.source] >= 0) & (group[stage.source] == group[stage.target]))
-    back = np.searchsorted(own.number, stage.number[begins]).astype(np.int32)
-    start = np.zeros(own.nodes + 1, np.int32)
-    heads, places = np.empty(len(own.source), np.int32), np.empty(len(own.source), np.int32)
-    kernels(by_source)(frozen(own.source), frozen(own.target), start, heads, places)
+    begins = begins[np.argsort(group[stage.source[begins]], kind="stable")].astype(np.int32)
     groups = len(worst) - 1
     walk_start = np.zeros(groups + 1, np.int32)
-    walks = np.empty(own.nodes + 4 * groups, np.int32)
+    walks = np.empty(stage.nodes + 4 * groups, np.int32)
     is_shortest = np.zeros(groups, np.uint8)
     told = kernels(_search)(
-        frozen(own.source),
-        frozen(own.target),
-        frozen(own.kind),
-        frozen(start),
-        frozen(places),
-        frozen(back),
+        frozen(stage.source),
+        frozen(stage.target),
+        frozen(stage.kind),
+        *by_node,
+        frozen(begins),
         frozen(group),
         frozen(label),
-        own.transactions,
+        stage.transactions,
         place,
         bool(orders),
         walk_start,
         walks,
         is_shortest,
     )
-    number = np.searchsorted(stage.number, own.number)
+    starts, are_shortest = walk_start[: told + 1].tolist(), is_shortest[:told].tolist()
     for each in range(told):
-        walk = walks[walk_start[each] : walk_start[each + 1]]
-        yield number[walk], bool(is_shortest[each])
+        yield walks[starts[each] : starts[each + 1]], bool(are_shortest[each])
 
 
 def _search(
@@ -359,7 +359,7 @@ def _search(
                     best, size = 2, 2
                     break
         # So many steps for each edge of the component, and so many more.
-        budget = 300 * weight[here] + 5_000_000
+        budget = 1000 * weight[here] + 1_000_000
         spent = 0
         cap = 3
         while best == 0:

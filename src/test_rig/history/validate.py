@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from test_rig.errors import HistoryError
-from test_rig.history.columns import INFO, NIL, READ, WRITE, History
+from test_rig.history.columns import INFO, NIL, READ, WRITE, History, Int64s
 
 __all__ = ["models", "validate"]
 
@@ -30,6 +30,13 @@ def validate(history: History) -> None:
 
 
 def _overlaps(history: History) -> list[tuple[str, str]]:
+    # Most histories have each session's transactions in order: that is told in a tenth of the time.
+    is_few = history.process.max(initial=0) < 2**15
+    order = np.argsort(history.process.astype(np.int16 if is_few else np.int32), kind="stable")
+    before, after = order[:-1], order[1:]
+    same = history.process[before] == history.process[after]
+    if not (same & (history.end[before] > history.start[after])).any():
+        return []
     order = np.lexsort((history.end, history.start, history.process))
     before, after = order[:-1], order[1:]
     same = history.process[before] == history.process[after]
@@ -52,6 +59,8 @@ def _overlap(history: History, before: int) -> str:
 
 def _duplicates(history: History) -> list[tuple[str, str]]:
     written = np.flatnonzero(history.f <= WRITE)
+    if _are_distinct(history.key[written], history.value[written]):
+        return []
     order = written[np.lexsort((history.value[written], history.key[written]))]
     first, second = order[:-1], order[1:]
     same = (history.key[first] == history.key[second]) & (
@@ -66,6 +75,19 @@ def _duplicates(history: History) -> list[tuple[str, str]]:
         )
         for place in np.flatnonzero(same)[:_MOST]
     ]
+
+
+def _are_distinct(key: Int64s, value: Int64s) -> bool:
+    """Return whether no pair is there twice, False also where the pairs do not fit into 63 bits."""
+    if not len(key):
+        return True
+    low, width = int(value.min()), int(value.max()) - int(value.min()) + 1
+    first = int(key.min())
+    if (int(key.max()) - first + 1) * width >= 2**63:
+        return False
+    pairs = (key - first) * width + (value - low)
+    pairs.sort(kind="stable")  # most come nearly in order
+    return bool((pairs[1:] != pairs[:-1]).all())
 
 
 def models(history: History) -> frozenset[str]:
