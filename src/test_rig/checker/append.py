@@ -212,19 +212,23 @@ def adjacent(shown: Shown, orders: Orders, kernels: Kernels) -> tuple[Edges, Int
     target = frozen(shown.chains.target.astype(np.int32))
     kernels(_heads)(owner, before, after, source, target, start, heads)
     label = frozen(strong(start, heads, orders, kernels))
-    none = np.zeros(0, np.int64)
+    none, no_kind = np.zeros(0, np.int32), np.zeros(0, np.uint8)
     size = 0
     if (label >= 0).any():
-        size = kernels(_inside)(owner, before, after, shown.seen, label, none, none, none)
-    first, second, kind = (np.empty(size, np.int64) for _ in range(3))
+        size = kernels(_inside)(owner, before, after, shown.seen, label, none, none, no_kind)
+    first, second, kind = (
+        np.empty(size, np.int32),
+        np.empty(size, np.int32),
+        np.empty(size, np.uint8),
+    )
     if size:
         kernels(_inside)(owner, before, after, shown.seen, label, first, second, kind)
     inner = label[shown.chains.source]
     chains = shown.chains.where((inner >= 0) & (inner == label[shown.chains.target]))
     found = Edges(
-        source=owner[first].astype(np.int64),
-        target=owner[second].astype(np.int64),
-        kind=kind.astype(np.uint8),
+        source=owner[first],
+        target=owner[second],
+        kind=kind,
         source_mop=first,
         target_mop=second,
     )
@@ -274,9 +278,9 @@ def _inside(
     after: Int32s,
     seen: Int32s,
     label: Int32s,
-    first: Ints,
-    second: Ints,
-    kind: Ints,
+    first: Int32s,
+    second: Int32s,
+    kind: Bytes,
 ) -> int:
     """Count the edges within components, and write them down where there is room for them."""
     count = 0

@@ -163,12 +163,12 @@ class _Graph:
         kind: Bytes,
         nodes: int,
         transactions: int,
-        number: npt.NDArray[np.int64] | None = None,
+        number: Int32s | None = None,
     ) -> None:
         self.source, self.target, self.kind = source, target, kind
         self.nodes, self.transactions = nodes, transactions
         #: Which edges they were at first.
-        self.number = np.arange(len(source)) if number is None else number
+        self.number = np.arange(len(source), dtype=np.int32) if number is None else number
 
     def where(self, keep: npt.NDArray[np.bool_]) -> _Graph:
         """Return the edges that are marked."""
@@ -310,16 +310,16 @@ def _search(
     best_walk = np.empty(nodes + 4, np.int32)
     met = np.zeros(nodes, np.int32)
     # The edges between transactions and moments, for what one has to look at first.
-    to_moment = np.full(nodes, -1, np.int32)
-    from_moment = np.full(nodes, -1, np.int32)
+    to_moment = np.zeros(nodes, np.int32)  # an edge and one; 0 is none
+    from_moment = np.zeros(nodes, np.int32)
     weight = np.zeros(len(group) + 1, np.int64)
     for edge in range(len(source)):
         weight[group[source[edge]]] += 1
         if kind[edge] == 4:
             if source[edge] < transactions:
-                to_moment[source[edge]] = edge
+                to_moment[source[edge]] = edge + 1
             elif target[edge] < transactions:
-                from_moment[target[edge]] = edge
+                from_moment[target[edge]] = edge + 1
     number = walked = told = written = 0
     first = 0
     while first < len(begins):
@@ -337,8 +337,8 @@ def _search(
             goal, node = source[edge], target[edge]
             if node >= transactions:
                 continue
-            if is_ordered and place < 4 and to_moment[node] >= 0 and from_moment[goal] >= 0:
-                out, into = to_moment[node], from_moment[goal]
+            if is_ordered and place < 4 and to_moment[node] > 0 and from_moment[goal] > 0:
+                out, into = to_moment[node] - 1, from_moment[goal] - 1
                 if target[out] <= source[into]:
                     best_walk[0], best_walk[1], best_walk[2] = edge, out, into
                     best, size = 2, 3

@@ -44,12 +44,12 @@ WW, WR, RW, PROCESS, REALTIME, PASS = 0, 1, 2, 3, 4, 5
 class Edges:
     """Edges between nodes; a node below the number of transactions is one."""
 
-    source: Ints
-    target: Ints
+    source: npt.NDArray[np.integer]
+    target: npt.NDArray[np.integer]
     kind: Bytes
     #: The micro-operations of source and target that show the edge, -1 where none do.
-    source_mop: Ints
-    target_mop: Ints
+    source_mop: npt.NDArray[np.integer]
+    target_mop: npt.NDArray[np.integer]
 
     def __len__(self) -> int:
         return len(self.source)
@@ -63,14 +63,14 @@ class Edges:
     ) -> Edges:
         """Return edges of one kind, without those from a transaction to itself."""
         keep = source != target
-        nothing = np.full(len(source), -1, dtype=np.int64)
+        nothing = np.full(len(source), -1, dtype=np.int32)
         first, second = mops or (nothing, nothing)
         return Edges(
-            source=source[keep].astype(np.int64),
-            target=target[keep].astype(np.int64),
+            source=source[keep].astype(np.int32),
+            target=target[keep].astype(np.int32),
             kind=np.full(int(keep.sum()), kind, dtype=np.uint8),
-            source_mop=first[keep].astype(np.int64),
-            target_mop=second[keep].astype(np.int64),
+            source_mop=first[keep].astype(np.int32),
+            target_mop=second[keep].astype(np.int32),
         )
 
     @staticmethod
@@ -172,22 +172,22 @@ def _follow(
     following: Int32s,
 ) -> int:
     """Link the transactions of sessions; return how many begin before the one before has ended."""
-    last = np.full(processes, -1, np.int32)
-    latest = np.full(processes, -1, np.int32)
+    last = np.zeros(processes, np.int32)  # the last transaction that counts and one
+    latest = np.zeros(processes, np.int32)
     overlaps = 0
     for place in range(len(begun)):
         transaction = begun[place]
         session = process[transaction] + 1
-        before = latest[session]
+        before = latest[session] - 1
         if before >= 0 and end[before] > start[transaction]:
             overlaps += 1
-        latest[session] = transaction
+        latest[session] = transaction + 1
         if not counts[transaction]:
             continue
-        before = last[session]
+        before = last[session] - 1
         if before >= 0 and type_[before] == 0:
             following[before] = transaction
-        last[session] = transaction
+        last[session] = transaction + 1
     return overlaps
 
 

@@ -19,32 +19,32 @@ _APPEND = 0
 def number_keys(key: Ints, number: Int32s) -> int:
     """Number the keys in the order in which they first occur; return how many there are."""
     size, count = 1024, 0
-    slots = np.full(size, -1, np.int32)
+    slots = np.zeros(size, np.int32)  # a key's number and one; 0 is free
     known = np.empty(size, np.int64)
     for mop in range(len(key)):
         each = key[mop]
         mask = size - 1
         slot = (each ^ (each >> 7) ^ (each >> 17) ^ (each >> 31) ^ (each >> 47)) & mask
-        while slots[slot] >= 0 and known[slots[slot]] != each:
+        while slots[slot] > 0 and known[slots[slot] - 1] != each:
             slot = (slot + 1) & mask
-        if slots[slot] < 0:
-            slots[slot] = count
+        if slots[slot] == 0:
             known[count] = each
             count += 1
-        number[mop] = slots[slot]
+            slots[slot] = count
+        number[mop] = slots[slot] - 1
         if 2 * count > size:
             size *= 2
             mask = size - 1
             larger = np.empty(size, np.int64)
-            larger[:count] = known[:count]
-            known = larger
-            slots = np.full(size, -1, np.int32)
+            slots = np.zeros(size, np.int32)
             for place in range(count):
                 each = known[place]
+                larger[place] = each
                 slot = (each ^ (each >> 7) ^ (each >> 17) ^ (each >> 31) ^ (each >> 47)) & mask
-                while slots[slot] >= 0:
+                while slots[slot] > 0:
                     slot = (slot + 1) & mask
-                slots[slot] = place
+                slots[slot] = place + 1
+            known = larger
     return count
 
 

@@ -65,7 +65,7 @@ def scan(
     them, -1 for none), and marks reads INTERNAL and UPDATE.
     """
     count = len(appends)
-    stamp = np.full(count, -1, np.int32)
+    stamp = np.zeros(count, np.int32)  # the last transaction and one
     first = np.empty(count, np.int32)
     last_read = np.empty(count, np.int32)
     since = np.empty(count, np.int32)
@@ -79,8 +79,8 @@ def scan(
             is_read = f[mop] != _APPEND
             if is_read and not is_ok:
                 continue
-            if stamp[key] != transaction:
-                stamp[key] = transaction
+            if stamp[key] != transaction + 1:
+                stamp[key] = transaction + 1
                 first[key] = mop if is_read else -1
                 last_read[key] = since[key] = tail[key] = -1
             if not is_read:
@@ -234,7 +234,7 @@ def sift(
     its transaction appended only later; fills the sifted values of
     each read from `sifted_start` on, and how many they are (`seen`).
     """
-    stamp = np.full(len(seen), -1, np.int32)
+    stamp = np.zeros(len(seen), np.int32)  # the last read and one
     total = 0
     for read in range(len(seen)):
         sifted_start[read] = total
@@ -255,10 +255,10 @@ def sift(
                 marks[read] |= GARBAGE
                 is_unsound[key] = 1
             else:
-                if stamp[mop] == read:
+                if stamp[mop] == read + 1:
                     marks[read] |= DUPLICATE
                     is_unsound[key] = 1
-                stamp[mop] = read
+                stamp[mop] = read + 1
                 if type_[owner[mop]] == _FAIL:
                     marks[read] |= ABORTED
                     is_dirty = True
@@ -375,11 +375,11 @@ def link(
             if unread[key] == 0:
                 unread_first[key] = mop
             unread[key] += 1
-    stamp = np.full(count, -1, np.int32)
+    stamp = np.zeros(count, np.int32)  # the last transaction and one
     most = np.empty(count, np.int32)
     widest = np.empty(count, np.int32)
-    # Who read so many versions of a key first, and then appended to it: a place for each number.
-    updater = np.full(order_start[count] + count, -1, np.int32)
+    # Who read so many versions of a key first, and then appended to it, and one: a place for each.
+    updater = np.zeros(order_start[count] + count, np.int32)
     edges = 0
     for transaction in range(len(type_)):
         for mop in range(mop_start[transaction], mop_start[transaction + 1]):
@@ -390,7 +390,7 @@ def link(
                 place = position[mop]
                 if is_unsound[key]:
                     continue
-                if stamp[key] == transaction and 0 <= place < most[key]:
+                if stamp[key] == transaction + 1 and 0 <= place < most[key]:
                     marks[widest[key]] |= INTERNAL
                 if place > 0:
                     before[mop] = order[start + place - 1]
@@ -406,10 +406,10 @@ def link(
                 continue
             if marks[mop] & UPDATE and not marks[mop] & INCOMPATIBLE:
                 other = updater[start + key + saw]
-                if other < 0:
-                    updater[start + key + saw] = mop
+                if other == 0:
+                    updater[start + key + saw] = mop + 1
                 else:
-                    marks[other] |= LOST
+                    marks[other - 1] |= LOST
                     marks[mop] |= LOST
             if is_unsound[key]:
                 # Whom it read is certain, whatever the order of versions is.
@@ -426,8 +426,8 @@ def link(
                         edges += 1
                         break
                 continue
-            if stamp[key] != transaction or saw > most[key]:
-                stamp[key] = transaction
+            if stamp[key] != transaction + 1 or saw > most[key]:
+                stamp[key] = transaction + 1
                 most[key] = saw
                 widest[key] = mop
             if saw > 0 and not is_troubled[key]:
