@@ -68,7 +68,8 @@ def make_plan(path: Path, config: AppConfig) -> Ready:
     checks = list(_checks(document, problems))
     left_out = list(_left_out(document, targets, problems))
     runs = _matrix(document, targets, checks)
-    runs = _without(document, runs, problems)
+    are_known = all(found.levels is not None for found in targets.values())
+    runs = _without(document, runs, problems, are_known=are_known)
     runs += _added(document, targets, problems)
     runs = list(dict.fromkeys(runs))
     if not runs and not problems:
@@ -209,11 +210,14 @@ def _matrix(
     return runs_of(rows, checks, document.matrix.seeds)
 
 
-def _without(document: Document, runs: list[PlannedRun], problems: Problems) -> list[PlannedRun]:
+def _without(
+    document: Document, runs: list[PlannedRun], problems: Problems, *, are_known: bool
+) -> list[PlannedRun]:
+    """Take away what is excluded; where all levels are known, what excludes nothing is wrong."""
     for at, table in enumerate(document.exclude):
         pattern = _pattern(table)
         kept = [planned for planned in runs if not pattern.matches(planned)]
-        if len(kept) == len(runs) and not problems:
+        if len(kept) == len(runs) and are_known and not problems:
             problems.add("excludes nothing", "exclude", at, todo="correct or remove it")
         runs = kept
     return runs

@@ -148,6 +148,17 @@ def test_a_target_that_is_not_there_is_planned_all_the_same(
     assert "not reached" in plan.left_out[0].why
 
 
+def test_the_example_is_a_campaign(config: AppConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the page shows can be planned, whether its server is there or not."""
+    monkeypatch.setenv("PG_PASSWORD", "geheim")
+    file = Path(__file__).parents[3] / "examples" / "campaigns" / "nightly.toml"
+    plan = make_plan(file, config).plan
+    assert [target.name for target in plan.targets] == ["server", "sqlite://", "duckdb://"]
+    assert {run.check.name for run in plan.runs} == {
+        "list-append", "lost-update", "bank", "audit", "write-skew",
+    }  # fmt: skip
+
+
 def test_passwords_are_found_and_not_kept(
     tmp_path: Path, config: AppConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
