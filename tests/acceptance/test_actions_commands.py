@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from acceptance.conftest import Run, command_environment
+from servers.tidb_standin import StandinImport, TidbStandin
 
 RUN = [sys.executable, "-m", "test_rig", "actions", "run"]
 SETTINGS = """
@@ -382,3 +383,46 @@ def test_a_workload_hands_its_measurements_to_the_actions(tmp_path: Path, rig: R
     assert "workload.throughput" in names
     times = [each["timestamp"] for each in lines(tmp_path / "out.jsonl")]
     assert all(begun - 60 < each < time.time() + 60 for each in times)
+
+
+def test_a_script_that_is_not_there_is_refused_at_the_start(tmp_path: Path, settings: Path) -> None:
+    """With every such option of every driver at once, and nothing is begun."""
+    settings.write_text(
+        settings.read_text()
+        + '[actions.drivers.a]\ntype = "python"\nscript_path = "no.py"\nvenv_path = "no-venv"\n'
+        + '[actions.drivers.b]\ntype = "python"\nscript_path = "nor.py"\n'
+    )
+    done = fed(tmp_path, '{"name": "latency", "value": 1}\n')
+    assert done.returncode == 2, done.stderr
+    for option in ("a.script_path: there is no no.py", "a.venv_path", "b.script_path"):
+        assert f"actions.drivers.{option}" in done.stderr
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_workflow_hands_its_measurements_and_failures_to_the_actions(
+    tmp_path: Path, rig: Run
+) -> None:
+    """Durations of tasks and of the run; a failure is an alert."""
+    (tmp_path / "flow.py").write_text(
+        "from test_rig.workflow import task\n@task\ndef good(context): return {}\n"
+        "@task(dependencies=[good])\ndef bad(context): raise ValueError('no')\n"
+    )
+    assert rig("workflow", "run", "flow.py").returncode == 1
+    told = lines(tmp_path / "out.jsonl")
+    names = [each.get("name") or each["alert_type"] for each in told]
+    assert names.count("workflow_task_duration") == 2
+    assert names.count("workflow_run_duration") == 1
+    assert {"workflow_task_failed", "workflow_failed"} <= set(names)
+
+
+def test_a_bulk_load_that_is_watched_hands_its_progress_to_the_actions(
+    tmp_path: Path, rig: Run
+) -> None:
+    """Rows, bytes and rates of each job."""
+    with TidbStandin() as tidb:
+        tidb.imports = [StandinImport(7)]
+        done = rig("import", "watch", tidb.url, "--interval", "0.02")
+    assert done.returncode == 0, done.stderr
+    told = lines(tmp_path / "out.jsonl")
+    assert {each["labels"]["job"] for each in told} == {"7"}
+    assert max(each["value"] for each in told if each["name"] == "import_rows") == 1000

@@ -7,7 +7,7 @@ configurations have, to a field and a conversion.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -65,6 +65,10 @@ class Options(BaseModel):
     def pipe_defaults(self) -> Mapping[str, Any]:
         """Return options of the pipe that follow from these, where they are not set there."""
         return {}
+
+    def absent(self) -> Sequence[tuple[str, str]]:
+        """Return which options name what is not there, each with what it names."""
+        return ()
 
 
 def read_options(model: type[_O], table: Mapping[str, Any], *, where: str) -> _O:

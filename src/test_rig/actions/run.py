@@ -36,7 +36,7 @@ from test_rig.actions.pipe_options import Leftover
 from test_rig.actions.plan import ActionsPlan
 from test_rig.actions.ticket import Ticket
 from test_rig.clock import SYSTEM_CLOCK, Clock
-from test_rig.errors import NotAccepted, UnknownName, UsageError
+from test_rig.errors import NotAccepted, Problem, SettingsError, UnknownName, UsageError
 from test_rig.telemetry import Alert, Measurement
 
 __all__ = ["Actions"]
@@ -80,8 +80,17 @@ class Actions:
         """Start every driver; one that does not come up is tried again, and stops no other.
 
         Raises:
+            SettingsError: A driver's options name a file that is not there: that is no trouble
+                which passes.
             UsageError: Another process works in the same folder, or it cannot be used.
         """
+        problems = [
+            Problem(where=f"actions.drivers.{each.name}.{option}", what=f"there is no {what}")
+            for each in self.plan.drivers
+            for option, what in each.options.absent()
+        ]
+        if problems:
+            raise SettingsError(problems)
         folder = self.plan.folder
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -96,6 +96,7 @@ def watch(
 
     def work(session: Session, door: Door) -> None:
         from test_rig.bulk import ImportJobConfig, JobMonitor, provider_of
+        from test_rig.rig import listening
 
         settings = door.config.imports
         config = ImportJobConfig(
@@ -104,8 +105,8 @@ def watch(
             settings.show_details,
         )
         has_details.append(config.show_details)
-        monitor = JobMonitor(provider_of(session), config, ids=job or ())
-        with shown(door.console) as told:
+        with listening(door.config) as emit, shown(door.console) as told:
+            monitor = JobMonitor(provider_of(session), config, ids=job or (), emit=emit)
             results[:] = [monitor.watch(told, must_wait=wait)]
 
     extra: dict[str, float | None] = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -361,16 +362,26 @@ def _ledger(store: str | None, config: ConfigFiles) -> Ledger:
     return Ledger.open(_settings(store, config).workflow.url)
 
 
-def _executor(settings: AppConfig, workflows: Sequence[Workflow]) -> Executor:
-    from test_rig.workflow import Executor
+@contextmanager
+def _executor(settings: AppConfig, workflows: Sequence[Workflow]) -> Iterator[Executor]:
+    from test_rig.rig import listening
+    from test_rig.workflow import Emitting, Executor
 
-    return Executor(
-        settings.workflow.url,
-        workflows=workflows,
-        on_progress=_show,
-        max_tasks=settings.workflow.max_tasks,
-        lease_s=settings.workflow.lease_secs,
-    )
+    with listening(settings) as emit:
+        emitting = Emitting(emit)
+
+        def tell(progress: Progress) -> None:
+            _show(progress)
+            emitting(progress)
+
+        with Executor(
+            settings.workflow.url,
+            workflows=workflows,
+            on_progress=tell,
+            max_tasks=settings.workflow.max_tasks,
+            lease_s=settings.workflow.lease_secs,
+        ) as executor:
+            yield executor
 
 
 def _show(progress: Progress) -> None:

@@ -17,6 +17,7 @@ from test_rig.workflow.earlier import (
     discover_backends,
     python_tasks,
 )
+from test_rig.workflow.emitting import Emitting
 from test_rig.workflow.executor import Executor, RunHandle
 from test_rig.workflow.ledger import Ledger
 from test_rig.workflow.records import AttemptRow, Failure, Saved, StepRow
@@ -41,6 +42,7 @@ __all__ = [
     "AttemptRow",
     "Described",
     "DescribedTask",
+    "Emitting",
     "Executor",
     "Failure",
     "Ledger",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import sys
 import threading
 import time
@@ -114,6 +115,8 @@ class PythonOptions(Options):
             own = f"{role}_function"
             if own in self.model_fields_set and getattr(self, own) != name:
                 raise ValueError(f"functions.{role} and {own} are two names for one function")
+        if self.venv_path is not None and self.python_executable is not None:
+            raise ValueError("venv_path and python_executable both say which Python: leave one out")
         if self.isolated and self.auto_reload:
             raise ValueError("isolated reads the file at each call: auto_reload has no meaning")
         return self
@@ -121,6 +124,18 @@ class PythonOptions(Options):
     def pipe_defaults(self) -> Mapping[str, Any]:
         """Return the pipe's: it waits longer than the script may take, and tells as much."""
         return {"timeout_s": 2 * self.timeout_seconds + 30.0, "history": self.max_history}
+
+    def absent(self) -> list[tuple[str, str]]:
+        """Return what has to be there and is not."""
+        python = self.plan.python or ""
+        missing = [] if Path(self.script_path).is_file() else [("script_path", self.script_path)]
+        if self.venv_path is not None and not Path(python).exists():
+            missing.append(("venv_path", python))
+        if self.python_executable is not None and shutil.which(python) is None:
+            missing.append(("python_executable", python))
+        if self.working_dir is not None and not Path(self.working_dir).is_dir():
+            missing.append(("working_dir", self.working_dir))
+        return missing
 
     @property
     def names(self) -> FunctionNames:
