@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from junitparser import JUnitXml
 
+from test_rig.suite.conduct import SLACK_S
 from test_rig.targets import Target, TargetUrl
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -23,6 +24,20 @@ EXAMPLES = ROOT / "examples" / "handlers"
 HANDLERS = Path(__file__).parent / "handlers"
 EARLIER, MISBEHAVING = HANDLERS / "earlier", HANDLERS / "misbehaving"
 SERVERS = ["postgres_url", "mariadb_url"]
+
+
+LOGS = """
+import logging
+from test_rig_python import PyState, PyStateHandler
+
+class LoggingHandler(PyStateHandler):
+    def execute(self, context):
+        logging.getLogger("mine").info("by %s", "logging")
+        context.logger.info("by the context", rows=3)
+        logging.getLogger("mine").debug("too fine")
+        assert context.connection.execute_query("SELECT 1 AS one") == [{"one": 1}]
+        return PyState.completed()
+"""
 
 
 def results(finished: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
@@ -102,12 +117,18 @@ def test_misbehaviour_costs_its_own_verdict_only(
 
 
 def test_what_never_comes_back_is_ended(rig: Run) -> None:
-    """A loop that catches everything, a sleep: timed out, and said that exit did not run."""
+    """A loop that catches everything, a sleep, C code that lets no other thread go on.
+
+    Each has timed out, long before the slack is over that a worker has which still lives.
+    """
     finished = rig("run", str(HANDLERS / "stuck"), "--url", "sqlite://", "--json")
     assert finished.returncode == 1, finished.stderr
     found = results(finished)
     statuses = [each["status"] for each in found.values()]
-    assert statuses == ["timed_out", "timed_out", "passed"]
+    assert statuses == ["timed_out", "timed_out", "timed_out", "passed"]
+    (statement,) = found["HoldingHandler"]["statements"]
+    assert statement["sql"] == "SELECT 1 AS one"
+    assert found["HoldingHandler"]["duration_s"] < SLACK_S
     (remark,) = found["LoopingHandler"]["remarks"]
     assert "LoopingHandler.exit did not run" in remark["text"]
 
@@ -153,6 +174,22 @@ def test_the_run_folder_tells_it_again_in_every_form(rig: Run, tmp_path: Path) -
     page = rig("report", "--format", "html").stdout
     assert "checked nothing" in page
     assert "<script" not in page
+
+
+def test_what_handlers_log_is_in_the_log(rig: Run, tmp_path: Path) -> None:
+    """In its file and on standard error, each line once, by the level that was asked for."""
+    (tmp_path / "test_log.py").write_text(LOGS)
+    file = tmp_path / "x.log"
+    told = ("run", str(tmp_path / "test_log.py"), "--url", "sqlite://", "--log-file", str(file))
+    finished = rig(*told, "--json")
+    assert finished.returncode == 0, finished.stderr
+    for text in (file.read_text(), finished.stderr):
+        assert text.count("by logging") == 1
+        assert text.count("by the context") == 1
+        assert "too fine" not in text
+    (result,) = results(finished).values()
+    assert "INFO:test_rig.machine:by the context state='LoggingHandler' rows=3" in result["output"]
+    assert "too fine" in rig(*told, "--log-level", "debug").stderr
 
 
 def test_what_handlers_print_is_shown_where_that_is_wanted(rig: Run) -> None:

@@ -72,3 +72,30 @@ def test_a_permanent_kind_is_not_tried_again() -> None:
         return len(attempts_of(caught.value))
 
     assert (fails("Authentication"), fails("Connection")) == (1, 3)
+
+
+def test_without_a_connection_nothing_was_done_so_it_is_tried_again() -> None:
+    """Of a broken network nobody knows: only what can be repeated is."""
+    for kind, times in ((ConnectError.Connection, 3), (ConnectError.Network, 1)):
+        calls = []
+
+        def fail(calls: list[int] = calls, kind: type[ConnectError] = kind) -> None:
+            calls.append(1)
+            raise kind("gone")
+
+        with pytest.raises(ConnectError):
+            RetryConfig(max_attempts=3, base_delay=0.001).execute("op", fail)
+        assert len(calls) == times
+
+
+def test_an_open_breaker_is_never_tried_again() -> None:
+    """Also where the operation can be repeated."""
+    calls = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise ConnectError.CircuitBreaker("open")
+
+    with pytest.raises(ConnectError):
+        RetryConfig(max_attempts=3, base_delay=0.001).execute("op", fail, idempotent=True)
+    assert len(calls) == 1

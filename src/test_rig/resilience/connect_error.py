@@ -35,6 +35,8 @@ class ConnectError(TargetError):
     title: ClassVar[str] = "Unknown error"
     category_by_kind: ClassVar[ErrorCategory] = _UNKNOWN
     failure_kind: ClassVar[FailureKind] = FailureKind.OTHER
+    #: Nothing is known of what the caller did before; without a connection it was nothing.
+    outcome_by_kind: ClassVar[Outcome] = Outcome.INFO
 
     Connection: ClassVar[type[ConnectError]]
     Authentication: ClassVar[type[ConnectError]]
@@ -66,8 +68,7 @@ class ConnectError(TargetError):
             failure = Failure(
                 category=self.category_by_kind,
                 kind=self.failure_kind,
-                # Nothing is known of what the caller did before.
-                outcome=Outcome.INFO,
+                outcome=self.outcome_by_kind,
                 ends_transaction=False,
                 message=message,
             )
@@ -102,6 +103,10 @@ _KINDS = (
 )
 
 
+#: Kinds that say that nothing was done at all: trying again repeats nothing.
+_WITHOUT_EFFECT = ("Connection", "CircuitBreaker")
+
+
 def _define_kinds() -> None:
     for name, title, category, kind in _KINDS:
         members = {
@@ -111,6 +116,7 @@ def _define_kinds() -> None:
             "title": title,
             "category_by_kind": category,
             "failure_kind": kind,
+            "outcome_by_kind": Outcome.FAIL if name in _WITHOUT_EFFECT else Outcome.INFO,
         }
         setattr(ConnectError, name, type(name, (ConnectError,), members))
 

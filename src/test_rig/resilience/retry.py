@@ -28,6 +28,7 @@ from typing import Any, TypeVar, overload
 from test_rig.clock import SYSTEM_CLOCK, Clock
 from test_rig.errors import CircuitBreakerOpen, ErrorCategory, Failure, Outcome
 from test_rig.resilience.classify import classify
+from test_rig.resilience.connect_error import ConnectError
 from test_rig.resilience.seconds import Seconds, at_least_one, seconds
 from test_rig.resilience.secrets import clean_message
 
@@ -219,7 +220,7 @@ class _Series:
     def fail(self, exc: Exception) -> float:
         """Return the pause before the next attempt; re-raise `exc` where there is none."""
         # Whoever wants to wait for a breaker must do so outside of a retry.
-        is_open = isinstance(exc, CircuitBreakerOpen)
+        is_open = isinstance(exc, CircuitBreakerOpen | ConnectError.CircuitBreaker)
         failure = classify(exc)
         number = len(self._attempts) + 1
         decision = (

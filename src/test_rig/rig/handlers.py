@@ -182,7 +182,7 @@ def _order(config: AppConfig, target: Target, how: HandlerOptions) -> Order:
             statement_s=config.database.timeout_secs,
         ),
         settings={"handlers": _merged(dict(config.handlers), how.values), "test": names},
-        log_level="DEBUG" if test.verbose else "WARNING",
+        log_level="DEBUG" if test.verbose else config.logging.level.upper(),
         pool_size=config.database.pool_size,
     )
 

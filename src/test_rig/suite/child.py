@@ -31,6 +31,9 @@ _START = (
 KEPT_OUTPUT = 64 * 1024
 _LAST_WORDS_S = 5.0
 _REAP_S = 10.0
+#: A worker in which nothing moved for so long does not end anything itself any more.
+_STUCK_S = 2.0
+_LOOK_S = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,28 +83,39 @@ class Child:
             self._process.stdin.write(text + b"\n")
             self._process.stdin.flush()
 
-    def next_message(self, limit_s: float) -> Message | Ended:
-        """Wait for the next message; past the limit the worker is ended."""
+    def next_message(self, limit_s: float, slack_s: float) -> Message | Ended:
+        """Wait for the next message; a worker that is too late is ended.
+
+        A worker that lives ends what is too late itself, and cleans up; for that it has the slack.
+        One in which nothing moves any more cannot.
+        """
         started = time.monotonic()
-        try:
-            message = self._messages.get(timeout=limit_s)
-            is_late = False
-        except queue.Empty:
-            message, is_late = None, True
-            self.kill()
+        is_late, wait_s = False, limit_s
+        while True:
+            try:
+                message = self._messages.get(timeout=wait_s)
+                break
+            except queue.Empty:
+                spent_s = time.monotonic() - started
+                is_stuck = self.journal.silent_s() > _STUCK_S
+                if spent_s >= limit_s + slack_s or (is_stuck and spent_s >= limit_s + _STUCK_S):
+                    message, is_late = None, True
+                    self.kill()
+                    break
+                wait_s = _LOOK_S
         if message is not None:
             return message
         after_s = time.monotonic() - started
-        return Ended(told=self._end(is_late, limit_s), is_late=is_late, after_s=after_s)
+        return Ended(told=self._end(is_late, after_s), is_late=is_late, after_s=after_s)
 
-    def _end(self, is_late: bool, limit_s: float) -> str:
+    def _end(self, is_late: bool, after_s: float) -> str:
         try:
             code = self._process.wait(_REAP_S)
         except subprocess.TimeoutExpired:
             self.kill()
             code = self._process.wait()
         if is_late:
-            return f"the process did not come back within {limit_s:g} s and was killed"
+            return f"the process did not come back within {after_s:.1f} s and was killed"
         if code < 0:
             with suppress(ValueError):
                 return f"the process was ended by {signal.Signals(-code).name}"

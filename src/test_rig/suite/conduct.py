@@ -18,6 +18,7 @@ from pathlib import Path
 from test_rig.errors import RigError, TargetError
 from test_rig.suite.child import Child, Ended
 from test_rig.suite.evidence import noted
+from test_rig.suite.logs import write_log
 from test_rig.suite.order import Message, Order
 from test_rig.targets import Target
 from test_rig.telemetry import Emit
@@ -240,20 +241,23 @@ class _Turn:
 
     def listen(self, results: list[HandlerResult]) -> tuple[str, ...]:
         problems: tuple[str, ...] = ()
-        limit_s = self._order.limits.handler_s + SLACK_S
+        limit_s = self._order.limits.handler_s
+        slack_s = SLACK_S + self._order.limits.exit_s
         chosen: int | None = None
         while True:
-            message = self._child.next_message(limit_s)
+            message = self._child.next_message(limit_s, slack_s)
             if isinstance(message, Ended):
                 return problems + self._gone(message, results, chosen)
             if message.problems is not None:
                 problems, chosen = message.problems, len(message.chosen)
             elif message.began is not None:
                 self._running, self._sessions = message, []
-                limit_s = message.limit_s + self._order.limits.exit_s + SLACK_S
+                limit_s = message.limit_s
                 self._conductor.began(self._order.source, message.began)
             elif message.session is not None:
                 self._sessions.append(message.session)
+            elif message.log is not None:
+                write_log(message.log)
             elif message.done is not None:
                 result = replace(message.done, output=self._child.output())
                 self._running = None

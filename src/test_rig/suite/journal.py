@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+import time
 
 __all__ = ["Journal"]
 
@@ -18,7 +19,9 @@ _PART = 2 * 1024 * 1024
 _WORD = 8
 #: How many notes there were, which part is being filled, and how much of each is.
 _COUNT, _CURRENT, _USED = 0, 1, 2
-_HEAD = _WORD * 5
+#: When the writer last showed that it lives; monotonic nanoseconds, the same for both processes.
+_LIFE = 5
+_HEAD = _WORD * 6
 _SIZE = _HEAD + 3 * _PART
 
 
@@ -36,7 +39,7 @@ class Journal:
 
     def begin(self) -> None:
         """Forget all notes: another handler begins."""
-        for place in range(len(self._words)):
+        for place in range(_LIFE):
             self._words[place] = 0
 
     def note(self, text: bytes) -> None:
@@ -68,6 +71,14 @@ class Journal:
             notes.append(self._memory[place + _WORD : place + _WORD + size])
             place += _WORD + size
         return notes
+
+    def show_life(self) -> None:
+        """Show that the writer lives."""
+        self._words[_LIFE] = time.monotonic_ns()
+
+    def silent_s(self) -> float:
+        """Return for how many seconds the writer has not shown that it lives."""
+        return (time.monotonic_ns() - self._words[_LIFE]) / 1e9
 
     def close(self) -> None:
         """Let go of the memory."""

@@ -11,7 +11,7 @@ from test_rig.targets import TargetUrl
 from test_rig.telemetry import Measurement
 from test_rig.verdict import HandlerResult
 
-__all__ = ["HandlerLimits", "Message", "Order", "Selection"]
+__all__ = ["HandlerLimits", "LogLine", "Message", "Order", "Selection"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,15 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """What a handler logged: the level's number as in `logging`, the logger's name, the text."""
+
+    level: int
+    logger: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """What a worker tells. One kind of news at a time; the other fields are empty."""
 
@@ -79,6 +88,8 @@ class Message:
     limit_s: float = 0.0
     #: A session was opened: the server's number for it.
     session: int | None = None
+    #: Something was logged.
+    log: LogLine | None = None
     #: A handler has ended.
     done: HandlerResult | None = None
     measurements: tuple[Measurement, ...] = ()

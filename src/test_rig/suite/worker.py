@@ -7,10 +7,10 @@ when it ends, the conductor is gone, and so is the worker.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +34,7 @@ from test_rig.plugins import Found, load, make
 from test_rig.suite.evidence import Recorder
 from test_rig.suite.journal import Journal
 from test_rig.suite.judge import judge
+from test_rig.suite.logs import log_to
 from test_rig.suite.order import Message, Order
 from test_rig.targets import Target, observe_sessions
 from test_rig.verdict import HandlerResult, ResultStatus
@@ -41,6 +42,8 @@ from test_rig.verdict import HandlerResult, ResultStatus
 __all__ = ["work_and_exit"]
 
 Tell = Callable[[Message], None]
+#: How often a worker shows that it lives.
+_LIFE_S = 0.25
 _SETTINGS_TODO = "give it in a settings file in [handlers.NAME], or with --set NAME=VALUE"
 _NO_BASE = (
     "classes end in Handler, but none is a StateHandler of this rig",
@@ -76,6 +79,8 @@ def _main() -> int:
     journal = Journal(int(sys.argv[2]))
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     _hold_the_lifeline()
+    _show_life(journal)
+    log_to(lambda line: tell(Message(log=line)), level=order.log_level)
     _be_a_script(order)
     return _work(order, tell, journal)
 
@@ -93,9 +98,19 @@ def _hold_the_lifeline() -> None:
     threading.Thread(target=hold, name="lifeline", daemon=True).start()
 
 
+def _show_life(journal: Journal) -> None:
+    """Show that Python's threads go on: they do not while one of them holds the interpreter."""
+
+    def show() -> None:
+        while True:
+            journal.show_life()
+            time.sleep(_LIFE_S)
+
+    threading.Thread(target=show, name="life", daemon=True).start()
+
+
 def _be_a_script(order: Order) -> None:
     """Make the process look as scripts expect it."""
-    logging.basicConfig(level=order.log_level)
     sys.argv = [order.source]
     here = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([here, os.environ.get("PATH", os.defpath)])

@@ -1,5 +1,6 @@
 """Handlers that never come back."""
 
+import re
 import time
 
 from test_rig_python import PyState, PyStateHandler
@@ -21,6 +22,14 @@ class SleepingHandler(PyStateHandler):
 
     def execute(self, context):
         time.sleep(1000)
+
+
+class HoldingHandler(PyStateHandler):
+    timeout_s = 0.5
+
+    def execute(self, context):
+        context.connection.execute_query("SELECT 1 AS one")
+        re.match(r"(a+)+$", "a" * 60 + "b")  # holds the interpreter for ever
 
 
 class AfterwardsHandler(PyStateHandler):
