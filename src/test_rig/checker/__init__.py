@@ -2,6 +2,7 @@
 
 from test_rig.checker.evidence import history_of, one_of_each, witness_of
 from test_rig.checker.judge import Checked, check
+from test_rig.checker.model import of_model
 from test_rig.checker.reduction import Reduced, reduce
 from test_rig.checker.witness import Edge, EdgeKind, Seen, told
 
@@ -13,6 +14,7 @@ __all__ = [
     "Seen",
     "check",
     "history_of",
+    "of_model",
     "one_of_each",
     "reduce",
     "told",

@@ -1,4 +1,4 @@
-"""The verdict on a history of lists: what it shows, and which levels that rules out."""
+"""The verdict on a history: what it shows, and which levels that rules out."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from test_rig.checker.append import adjacent, infer
 from test_rig.checker.compiling import Kernels, frozen
 from test_rig.checker.cycles import find_cycles
 from test_rig.checker.graph import order_edges, orders_of
+from test_rig.checker.model import of_model
+from test_rig.checker.register import judge_registers
 from test_rig.checker.telling import marked_anomalies, seen_cycles
 from test_rig.checker.witness import Seen
-from test_rig.errors import UnknownName, UsageError
-from test_rig.history import History, Timescale, models
-from test_rig.isolation import history_levels, strongest_standing, weakest_broken
+from test_rig.errors import UnknownName
+from test_rig.history import History, Timescale
+from test_rig.isolation import Level, history_levels, strongest_standing, weakest_broken
 from test_rig.verdict import Verdict
 
 __all__ = ["Checked", "check"]
@@ -32,24 +34,33 @@ class Checked:
     #: The level that was asked for, and what is to be said of it.
     level: str | None
     verdict: Verdict
+    model: str = "list-append"
+    #: Levels that are neither contradicted nor proved, and why not.
+    unknown_levels: tuple[str, ...] = ()
+    reason: str | None = None
 
 
-def check(history: History, *, level: str | None = None) -> Checked:
-    """Judge a history of lists.
+def check(history: History, *, level: str | None = None, model: str | None = None) -> Checked:
+    """Judge a history of lists or of registers.
 
     Args:
         history: The history.
         level: The level to hold it against; without one any anomaly makes it invalid.
+        model: "list-append" or "rw-register"; the history tells where it is of one only.
 
     Raises:
         HistoryError: It is not well formed.
-        UsageError: It holds registers, or there is no such level.
+        UsageError: It is not of that model, or there is no such level.
     """
-    levels = history_levels()
+    model, history = of_model(history, model)
+    levels = history_levels(model)
     if level is not None and level not in levels:
         raise UnknownName("level", level, list(levels))
-    if "rw-register" in models(history):
-        raise UsageError("the history holds registers; only lists can be judged")
+    judge = _judge_registers if model == "rw-register" else _judge_lists
+    return judge(history, level, levels)
+
+
+def _judge_lists(history: History, level: str | None, levels: dict[str, frozenset[str]]) -> Checked:
     kernels = Kernels(history.mop_count + len(history.element))
     shown = infer(history, kernels)
     orders = orders_of(history, frozen(shown.counts), kernels)
@@ -75,4 +86,34 @@ def check(history: History, *, level: str | None = None) -> Checked:
         strongest_standing=strongest_standing(names, has_realtime=has_realtime),
         level=level,
         verdict=verdict,
+    )
+
+
+def _judge_registers(
+    history: History, level: str | None, levels: dict[str, frozenset[str]]
+) -> Checked:
+    judged = judge_registers(history)
+    names = {each.anomaly for each in judged.seen}
+    has_realtime = history.clock is not Timescale.SESSION
+    is_bad = bool(names if level is None else names & levels[level])
+    wanted = Level.SERIALIZABLE.value if level is None else level
+    verdict = Verdict.INVALID if is_bad else Verdict.VALID
+    if not is_bad and (not len(history) or wanted not in judged.proved):
+        verdict = Verdict.UNKNOWN
+    unknown = tuple(
+        name for name in levels if name not in judged.proved and not levels[name] & names
+    )
+    return Checked(
+        transactions=len(history),
+        seen=tuple(judged.seen),
+        undecided=(),
+        weakest_broken=weakest_broken(names, model="rw-register"),
+        strongest_standing=strongest_standing(
+            names, has_realtime=has_realtime, model="rw-register"
+        ),
+        level=level,
+        verdict=verdict,
+        model="rw-register",
+        unknown_levels=unknown,
+        reason=judged.reason if unknown else None,
     )

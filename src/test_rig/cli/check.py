@@ -17,8 +17,16 @@ _CODES = {"valid": 0, "invalid": 1, "unknown": 3}
 
 def check(
     history: Annotated[Path, typer.Argument(help="The file of the history.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="list-append or rw-register; else the history tells."),
+    ] = None,
     level: Annotated[
         str | None, typer.Option(help="The level to hold it against; any anomaly counts else.")
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(help="Its form: arrow, parquet, edn, jsonl, plume, dbcop; else its name."),
     ] = None,
     witnesses: Annotated[
         Path | None,
@@ -26,7 +34,7 @@ def check(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Say which anomalies a history of lists shows, and which levels they rule out.
+    """Say which anomalies a history shows, and which levels they rule out.
 
     Exit code 0 when the level is not contradicted, 1 when it is, 2 for a malformed history, 3 when
     it could not be judged.
@@ -34,10 +42,12 @@ def check(
     import msgspec
 
     from test_rig.checker import check as judge
+    from test_rig.checker import of_model
+    from test_rig.cli.history import form_named
     from test_rig.history import read_history
 
-    whole = read_history(history)
-    found = judge(whole, level=level)
+    asked, whole = of_model(read_history(history, form_named(form)), model)
+    found = judge(whole, level=level, model=asked)
     if witnesses is not None:
         from test_rig.rig import save_witnesses
 
@@ -48,11 +58,15 @@ def check(
 
 def _text(found: Checked) -> str:
     held = "" if found.level is None else f" at {found.level}"
-    lines = [f"{found.verdict.value}{held}: {found.transactions} transactions"]
+    lines = [
+        f"{found.verdict.value}{held}: {found.transactions} transactions of model {found.model}"
+    ]
     for each in found.seen:
         lines += ["", each.anomaly, *(f"  {why}" for why in each.why)]
     lines += ["", f"weakest level violated: {', '.join(found.weakest_broken) or 'none'}"]
     lines.append(
         f"strongest level not contradicted: {', '.join(found.strongest_standing) or 'none'}"
     )
+    if found.unknown_levels:
+        lines.append(f"not known: {', '.join(found.unknown_levels)}: {found.reason}")
     return "\n".join(lines)

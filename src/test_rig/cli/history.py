@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from test_rig.history import HistoryForm
 
-__all__ = ["app"]
+__all__ = ["app", "form_named"]
 
 app = typer.Typer(help="Files of histories.", no_args_is_help=True)
 
@@ -41,13 +41,14 @@ def convert(
 
     if to.exists() and source.exists() and to.samefile(source):
         raise UsageError("is the file that is read", where=str(to), todo="name another one")
-    forms = [_form(name) for name in (source_form, to_form)]
+    forms = [form_named(name) for name in (source_form, to_form)]
     history = read_history(source, forms[0])
     write_history(history, to, forms[1])
     typer.echo(f"wrote {len(history)} transactions to {to}", err=True)
 
 
-def _form(name: str | None) -> HistoryForm | None:
+def form_named(name: str | None) -> HistoryForm | None:
+    """Return the form of a name; None for None."""
     from test_rig.errors import UnknownName
     from test_rig.history import HistoryForm
 

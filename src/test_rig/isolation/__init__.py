@@ -10,6 +10,7 @@ from test_rig.isolation.levels import (
 )
 from test_rig.isolation.phenomena import (
     CYCLES,
+    GUARANTEES,
     history_levels,
     strongest_standing,
     weakest_broken,
@@ -17,6 +18,7 @@ from test_rig.isolation.phenomena import (
 
 __all__ = [
     "CYCLES",
+    "GUARANTEES",
     "Anomaly",
     "AnomalyInfo",
     "Level",

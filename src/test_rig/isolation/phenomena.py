@@ -18,15 +18,23 @@ from collections.abc import Iterable
 
 from test_rig.isolation.levels import Level
 
-__all__ = ["CYCLES", "history_levels", "strongest_standing", "weakest_broken"]
+__all__ = ["CYCLES", "GUARANTEES", "history_levels", "strongest_standing", "weakest_broken"]
 
 #: The names of cycles, the worst first: what forbids one forbids those before it, except that
 #: levels below consistent view stop at theirs.
 CYCLES = ("G0", "G1c", "G-single", "G-nonadjacent", "G2-item")
+#: What sessions are promised where causality is (D. Terry et al., "Session Guarantees for Weakly
+#: Consistent Replicated Data", PDIS 1994).
+GUARANTEES = ("read-your-writes", "monotonic-reads", "monotonic-writes", "writes-follow-reads")
+# What only registers show: a transaction is seen in part, by a later read or by any.
+_VIEWS = ("OTV", "fractured-read")
+_SESSIONS = frozenset({*GUARANTEES, "causality-violation"})
 # What no list and no register may show at any level: it was not one.
 _RU = frozenset({"G0", "duplicate-elements", "garbage-read"})
 _RC = _RU | {"G1a", "G1b", "G1c", "dirty-update", "incompatible-order"}
-_CV = _RC | {"lost-update", "G-single"}
+_MAV = _RC | {"OTV"}
+_RA = _MAV | {"fractured-read", "internal"}
+_CV = _RC | {"lost-update", "G-single", *_VIEWS}
 _SI = _CV | {"G-nonadjacent", "internal"}
 _RR = _CV | {"G-nonadjacent", "G2-item", "internal"}
 
@@ -40,26 +48,53 @@ _BASE: dict[str, frozenset[str]] = {
     Level.REPEATABLE_READ.value: _RR,
     Level.SERIALIZABLE.value: _RR,
 }
+# What is looked for in registers alone (A. Cerone, G. Bernardi, A. Gotsman, "A Framework for
+# Transactional Consistency Models with Atomic Visibility", CONCUR 2015: read atomic; R. Biswas and
+# C. Enea, OOPSLA 2019: the three, whose read committed is monotonic atomic view here).
+_VIEW_LEVELS: dict[str, frozenset[str]] = {
+    Level.MONOTONIC_ATOMIC_VIEW.value: _MAV,
+    "read atomic": _RA,
+}
 
 
-def history_levels() -> dict[str, frozenset[str]]:
-    """Return what each level forbids of what a history can show, plain forms first."""
-    levels = dict(_BASE)
-    for name, plain in _BASE.items():
-        levels[f"strong session {name}"] = plain | _ordered(plain, "process")
-    for name, plain in _BASE.items():
-        both = _ordered(plain, "process") | _ordered(plain, "realtime")
-        levels[f"strong {name}"] = plain | both
+def history_levels(model: str = "list-append") -> dict[str, frozenset[str]]:
+    """Return what each level forbids of what a history can show, plain forms first.
+
+    Args:
+        model: "list-append" or "rw-register", of which more levels are judged.
+    """
+    is_register = model == "rw-register"
+    base = {**_BASE, **_VIEW_LEVELS} if is_register else _BASE
+    levels = dict(base)
+    if is_register:
+        levels["causal consistency"] = _RA | _ordered(_RA, "process") | _SESSIONS
+    for name, plain in base.items():
+        levels[f"strong session {name}"] = plain | _in_sessions(plain)
+    for name, plain in base.items():
+        levels[f"strong {name}"] = plain | _in_sessions(plain) | _ordered(plain, "realtime")
     return levels
 
 
+def _in_sessions(plain: frozenset[str]) -> frozenset[str]:
+    """Return what strong sessions forbid besides."""
+    more = _ordered(plain, "process")
+    if "G-single" in plain:
+        return more | _SESSIONS
+    return more | {"read-your-writes"} if "fractured-read" in plain else more
+
+
 def _ordered(plain: frozenset[str], order: str) -> frozenset[str]:
-    return frozenset(f"{name}-{order}" for name in plain if name in CYCLES)
+    return frozenset(f"{name}-{order}" for name in plain if name in CYCLES or name in _VIEWS)
 
 
-def weakest_broken(seen: Iterable[str]) -> tuple[str, ...]:
-    """Return the weakest levels that forbid something of what was seen."""
-    levels, found = history_levels(), frozenset(seen)
+def weakest_broken(seen: Iterable[str], *, model: str = "list-append") -> tuple[str, ...]:
+    """Return the weakest levels that forbid something of what was seen.
+
+    Args:
+        seen: The names of what was seen.
+        model: "list-append" or "rw-register".
+    """
+    levels, found = history_levels(model), frozenset(seen)
     broken = {name: forbids for name, forbids in levels.items() if forbids & found}
     return tuple(
         name
@@ -68,18 +103,21 @@ def weakest_broken(seen: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def strongest_standing(seen: Iterable[str], *, has_realtime: bool = True) -> tuple[str, ...]:
+def strongest_standing(
+    seen: Iterable[str], *, has_realtime: bool = True, model: str = "list-append"
+) -> tuple[str, ...]:
     """Return the strongest levels that forbid nothing of what was seen.
 
     Args:
         seen: The names of what was seen.
         has_realtime: Whether the history tells of time between sessions; else nothing could
             contradict the strong forms, and they are left out.
+        model: "list-append" or "rw-register".
     """
     found = frozenset(seen)
     standing = {
         name: forbids
-        for name, forbids in history_levels().items()
+        for name, forbids in history_levels(model).items()
         if not forbids & found
         and (has_realtime or name.startswith("strong session") or not name.startswith("strong "))
     }

@@ -1,0 +1,199 @@
+"""Anomalies of registers that are no cycles of many, and those of what sessions are promised.
+
+How to think of it: each is told by the reads that show it and the edges between their transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from test_rig.checker.register_atomic import ATOMIC, CAUSAL, MONOTONIC, SESSION, Derived
+from test_rig.checker.register_index import GARBAGE, OWN_LATER, OWN_LOST, Registers
+from test_rig.checker.register_views import RULES, read_edge
+from test_rig.checker.witness import Edge, EdgeKind, Seen, told
+from test_rig.history import FAIL, NIL
+from test_rig.isolation import GUARANTEES
+
+__all__ = ["faults", "lost_seen", "of_the_first", "promised", "stale_seen"]
+
+#: So many of each anomaly are told.
+_MOST = 10_000
+
+
+def faults(registers: Registers) -> Iterator[Seen]:
+    """Yield reads of nobody's values, of what was rolled back or not final, of not one's own."""
+    history, owner = registers.history, registers.owner
+    for code in (GARBAGE, OWN_LOST, OWN_LATER):
+        for mop in np.flatnonzero(registers.fault == code)[:_MOST].tolist():
+            reader, value = f"T{owner[mop]}", int(history.value[mop])
+            found = "nothing" if value == NIL else str(value)
+            why = {
+                GARBAGE: f"{reader} read {found}, which nobody wrote",
+                OWN_LOST: f"{reader} wrote another value, and then read {found}",
+                OWN_LATER: f"{reader} read {found}, which it wrote only later",
+            }[code]
+            name = "garbage-read" if code == GARBAGE else "internal"
+            yield _seen(registers, name, why, (mop,))
+    reads = np.flatnonzero(registers.source >= 0)
+    writes = registers.source[reads]
+    is_failed = history.type[owner[writes]] == FAIL
+    for mop, write in _pairs(reads, writes, is_failed):
+        why = f"T{owner[mop]} read {history.value[mop]} of T{owner[write]}, which was rolled back"
+        yield _seen(registers, "G1a", why, (write, mop), read_edge(registers, (write, mop)))
+    for mop, write in _pairs(reads, writes, ~registers.is_final[writes] & ~is_failed):
+        why = f"T{owner[mop]} read {history.value[mop]}; T{owner[write]} wrote the key after it"
+        yield _seen(registers, "G1b", why, (write, mop), read_edge(registers, (write, mop)))
+
+
+def _pairs(reads: Any, writes: Any, keep: Any) -> Iterator[tuple[int, int]]:
+    first, second = reads[keep], writes[keep]
+    return zip(first[:_MOST].tolist(), second[:_MOST].tolist(), strict=True)
+
+
+def lost_seen(registers: Registers, groups: list[tuple[int, ...]]) -> Iterator[Seen]:
+    """Yield the groups of transactions that read one version and then wrote the key."""
+    for reads in groups[:_MOST]:
+        mops = tuple(int(registers.read_mop[read]) for read in reads)
+        value = int(registers.history.value[mops[0]])
+        names = " and ".join(f"T{registers.owner[mop]}" for mop in mops)
+        found = "nothing" if value == NIL else value
+        why = f"{names} each read {found} and then wrote the key"
+        yield _seen(registers, "lost-update", why, mops)
+
+
+def stale_seen(registers: Registers, reads: list[tuple[int, int]]) -> Iterator[Seen]:
+    """Yield for each key a read of what had been overwritten before its transaction began."""
+    told_keys: set[int] = set()
+    for read, write in reads:
+        mop = int(registers.read_mop[read])
+        key = int(registers.key[mop])
+        if key in told_keys:
+            continue
+        told_keys.add(key)
+        edges = (
+            _missed(registers, mop, write),
+            _order(registers, write, mop, EdgeKind.REALTIME),
+        )
+        yield _cycle("G-single-realtime", edges)
+
+
+def of_the_first(registers: Registers, derived: Derived) -> Iterator[Seen]:
+    """Yield for each key the worst case of who sees a writer and reads what was there at first."""
+    told_keys: set[int] = set()
+    for rule in (MONOTONIC, ATOMIC, SESSION, CAUSAL):
+        for place in np.flatnonzero(derived.rule == rule).tolist():
+            mop = int(registers.read_mop[derived.read[place]])
+            key = int(registers.key[mop])
+            if key in told_keys:
+                continue
+            told_keys.add(key)
+            writer = int(derived.source[place])
+            write = registers.write_of(writer, key)
+            path = _path(registers, writer, int(registers.owner[mop]))
+            yield _cycle(RULES[rule], (_missed(registers, mop, write), *path))
+
+
+def promised(registers: Registers, reads: list[int], found: object) -> Iterator[Seen]:
+    """Yield for each key and guarantee of sessions a read that broke it.
+
+    Args:
+        registers: The history.
+        reads: The reads.
+        found: What `Causality.guarantees` says of them.
+    """
+    table = np.asarray(found)
+    told_ones: set[tuple[str, int]] = set()
+    for place in np.flatnonzero((table >= 0).any(axis=1)).tolist():
+        mop = int(registers.read_mop[reads[place]])
+        reader, key = int(registers.owner[mop]), int(registers.key[mop])
+        for number, name in enumerate(GUARANTEES):
+            writer, via = int(table[place, 2 * number]), int(table[place, 2 * number + 1])
+            if writer < 0 or (name, key) in told_ones:
+                continue
+            told_ones.add((name, key))
+            missed = _missed(registers, mop, registers.write_of(writer, key))
+            path = _path(registers, writer, via) + _path(registers, via, reader)
+            yield _cycle(name, (missed, *path))
+
+
+def _path(registers: Registers, source: int, target: int) -> tuple[Edge, ...]:
+    """Return a shortest way by sessions and reads."""
+    if source == target:
+        return ()
+    came: dict[int, Edge] = {}
+    level = [target]
+    known = {target}
+    while level:
+        following: list[int] = []
+        for node in level:
+            for edge in _into(registers, node):
+                if edge.source in known:
+                    continue
+                known.add(edge.source)
+                came[edge.source] = edge
+                if edge.source == source:
+                    path = [edge]
+                    while path[-1].target != target:
+                        path.append(came[path[-1].target])
+                    return tuple(path)
+                following.append(edge.source)
+        level = following
+    raise AssertionError("what is seen can be reached")
+
+
+def _into(registers: Registers, node: int) -> Iterator[Edge]:
+    for read in range(int(registers.read_start[node]), int(registers.read_start[node + 1])):
+        if registers.read_from[read] < len(registers.history):
+            mop = int(registers.read_mop[read])
+            yield read_edge(registers, (int(registers.source[mop]), mop))
+    before = int(registers.before[node])
+    while before >= 0:  # all of the session: its order is one step
+        yield Edge(source=before, target=node, kind=EdgeKind.PROCESS)
+        before = int(registers.before[before])
+
+
+def _missed(registers: Registers, read: int, write: int) -> Edge:
+    history = registers.history
+    value = int(history.value[read])
+    return Edge(
+        source=int(registers.owner[read]),
+        target=int(registers.owner[write]),
+        kind=EdgeKind.RW,
+        key=history.key_of(read),
+        first=None if value == NIL else value,
+        second=int(history.value[write]),
+        first_mop=read,
+        second_mop=write,
+    )
+
+
+def _order(registers: Registers, first: int, second: int, kind: EdgeKind) -> Edge:
+    owner = registers.owner
+    return Edge(source=int(owner[first]), target=int(owner[second]), kind=kind)
+
+
+def _cycle(name: str, edges: tuple[Edge, ...]) -> Seen:
+    mops = [mop for edge in edges for mop in (edge.first_mop, edge.second_mop) if mop is not None]
+    return Seen(
+        anomaly=name,
+        transactions=tuple(edge.source for edge in edges),
+        why=told(edges, verb="wrote"),
+        edges=edges,
+        mops=tuple(dict.fromkeys(mops)),
+    )
+
+
+def _seen(
+    registers: Registers, name: str, why: str, mops: tuple[int, ...], edge: Edge | None = None
+) -> Seen:
+    owners = tuple(dict.fromkeys(registers.owner[list(mops)].tolist()))
+    return Seen(
+        anomaly=name,
+        transactions=owners,
+        why=(f"key {registers.history.key_of(mops[0])}: {why}",),
+        edges=() if edge is None else (edge,),
+        mops=mops,
+    )
