@@ -23,7 +23,14 @@ from test_rig.checker.cycles import Found, find_cycles
 from test_rig.checker.graph import RW, Edges, Orders, order_edges, orders_of
 from test_rig.checker.register_atomic import Derived, atomic, atomic_reach
 from test_rig.checker.register_causal import Causality, is_tractable
-from test_rig.checker.register_first import faults, lost_seen, of_the_first, promised, stale_seen
+from test_rig.checker.register_first import (
+    faults,
+    known_seen,
+    lost_seen,
+    of_the_first,
+    promised,
+    stale_seen,
+)
 from test_rig.checker.register_index import Registers, index_registers
 from test_rig.checker.register_known import (
     Overwrites,
@@ -37,7 +44,6 @@ from test_rig.checker.register_known import (
 from test_rig.checker.register_order import Line, Windows, line_up, windows_of
 from test_rig.checker.register_serial import is_serial, schedule
 from test_rig.checker.register_views import view_cycles
-from test_rig.checker.telling import seen_cycles
 from test_rig.checker.witness import Seen
 from test_rig.history import History, Timescale
 from test_rig.isolation import GUARANTEES, history_levels
@@ -227,7 +233,7 @@ def _known(registers: Registers, line: Line, written: Overwrites, judged: Judged
     found = _cycles(registers, edges, windows)
     # Those without rw are those of the views.
     kept = [each for each in found.cycles if not each.anomaly.startswith(("G0", "G1c"))]
-    judged.seen += seen_cycles(registers.history, kept)
+    judged.seen += known_seen(registers, kept)
     return edges
 
 

@@ -5,19 +5,22 @@ How to think of it: each is told by the reads that show it and the edges between
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from test_rig.checker.cycles import Cycle
 from test_rig.checker.register_atomic import ATOMIC, CAUSAL, MONOTONIC, SESSION, Derived
 from test_rig.checker.register_index import GARBAGE, OWN_LATER, OWN_LOST, Registers
 from test_rig.checker.register_views import RULES, read_edge
+from test_rig.checker.telling import seen_cycles
 from test_rig.checker.witness import Edge, EdgeKind, Seen, told
 from test_rig.history import FAIL, NIL
 from test_rig.isolation import GUARANTEES
 
-__all__ = ["faults", "lost_seen", "of_the_first", "promised", "stale_seen"]
+__all__ = ["faults", "known_seen", "lost_seen", "of_the_first", "promised", "stale_seen"]
 
 #: So many of each anomaly are told.
 _MOST = 10_000
@@ -62,6 +65,20 @@ def lost_seen(registers: Registers, groups: list[tuple[int, ...]]) -> Iterator[S
         found = "nothing" if value == NIL else value
         why = f"{names} each read {found} and then wrote the key"
         yield _seen(registers, "lost-update", why, mops)
+
+
+def known_seen(registers: Registers, cycles: Sequence[Cycle]) -> Iterator[Seen]:
+    """Yield cycles of known orders of versions."""
+    for seen in seen_cycles(registers.history, cycles):
+        edges = tuple(
+            _missed(registers, edge.first_mop, edge.second_mop)
+            if edge.kind is EdgeKind.RW
+            and edge.first_mop is not None
+            and edge.second_mop is not None
+            else edge
+            for edge in seen.edges
+        )
+        yield replace(seen, edges=edges, why=told(edges, verb="wrote"))
 
 
 def stale_seen(registers: Registers, reads: list[tuple[int, int]]) -> Iterator[Seen]:
