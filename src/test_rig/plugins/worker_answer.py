@@ -10,7 +10,17 @@ from typing import Any, NamedTuple, overload
 
 from msgspec import Struct
 
-__all__ = ["Answer", "Answers", "Call", "Each", "Outcome", "Script", "WorkerLimits", "WorkerPlan"]
+__all__ = [
+    "Answer",
+    "Answers",
+    "Call",
+    "Each",
+    "Outcome",
+    "Sandbox",
+    "Script",
+    "WorkerLimits",
+    "WorkerPlan",
+]
 
 
 class Outcome(Enum):
@@ -163,6 +173,15 @@ class WorkerLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """What a script in a sandbox is granted: it reads files, and nothing else unless said here."""
+
+    #: Folders that it may write in.
+    writable: Sequence[str] = ()
+    network: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerPlan:
     """A worker: what it runs, in which Python, with which environment."""
 
@@ -177,3 +196,5 @@ class WorkerPlan:
     #: Given to the script on standard input, once.
     standard_input: bytes | None = None
     limits: WorkerLimits = WorkerLimits()
+    #: Where it runs with less than the rights of the rig's user; None: with all of them.
+    sandbox: Sandbox | None = None

@@ -38,6 +38,12 @@ _TRACEBACK_MOST = 16_000
 _SPARE_BYTES = 1 << 20
 _NS = 1_000_000_000
 _TEXT = json.JSONEncoder(default=str, allow_nan=False).encode
+#: The exit code of a process that was refused its sandbox.
+NO_SANDBOX = 71
+_NEW_USER, _NEW_MOUNTS, _NEW_IPC, _NEW_NETWORK = 0x10000000, 0x20000, 0x8000000, 0x40000000
+_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
+_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE = 442, -100, 0x8000
+_DROP_BOUND, _NO_NEW_PRIVILEGES, _CAPABILITY_VERSION = 24, 38, 0x20080522
 #: Places in the stamp.
 _REQUEST, _CALL, _SINCE, _SECOND, _FORKS = range(5)
 
@@ -68,6 +74,8 @@ def main() -> None:
             os.close(each)
         os.setsid()
         _prctl(_SUBREAPER, 0)
+        if len(sys.argv) > 5:
+            _enter_sandbox(json.loads(sys.argv[5]), dump)
         _prctl(_DEATH_SIGNAL, signal.SIGKILL)
         if os.getppid() == guardian:
             Work(sock, dump, stamp).run()
@@ -82,6 +90,66 @@ def main() -> None:
     except OSError:
         pass  # nobody is there any more
     os._exit(0)
+
+
+# -- the sandbox ---------------------------------------------------------------------------------
+
+
+def _enter_sandbox(granted: Dict[str, Any], dump: int) -> None:
+    """Take from this process what it is not granted, for good; end it where that is refused.
+
+    A user namespace of its own, in which every mount is read-only but the folders granted, /proc is
+    empty (there the rig's own environment could be read), and there is no network unless granted.
+    Then all capabilities are given up: nothing of it can be undone.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def must(result: int, what: str) -> None:
+        if result != 0:
+            raise OSError(
+                ctypes.get_errno(), "{}: {}".format(what, os.strerror(ctypes.get_errno()))
+            )
+
+    def mount(source: str, place: str, kind: str, flags: int) -> None:
+        result = libc.mount(source.encode(), place.encode(), kind.encode(), flags, None)
+        must(result, "mount {}".format(place))
+
+    def set_readonly(place: str, is_readonly: bool) -> None:
+        # mount_setattr(2): attr_set, attr_clr, propagation, userns_fd; of "/" for all below it.
+        both = (1, 0) if is_readonly else (0, 1)
+        wanted = struct.pack("=QQQQ", both[0], both[1], 0, 0)
+        flags = _AT_RECURSIVE if is_readonly else 0
+        call = (_MOUNT_SETATTR, _AT_FDCWD, place.encode(), flags, wanted, len(wanted))
+        must(libc.syscall(*call), "mount {} read-only".format(place))
+
+    try:
+        user, group = os.geteuid(), os.getegid()
+        spaces = _NEW_USER | _NEW_MOUNTS | _NEW_IPC | (0 if granted["network"] else _NEW_NETWORK)
+        must(libc.unshare(spaces), "a user namespace")
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", "{0} {0} 1".format(user)),
+            ("gid_map", "{0} {0} 1".format(group)),
+        ):
+            with open("/proc/self/" + name, "w") as file:
+                file.write(text)
+        mount("none", "/", "none", _MS_REC | _MS_PRIVATE)
+        for place in granted["writable"]:
+            mount(place, place, "none", _MS_BIND)
+        mount("none", "/proc", "tmpfs", 0)
+        set_readonly("/", True)
+        for place in granted["writable"]:
+            set_readonly(place, False)
+        # The working folder was opened before: without this it would be the old mount.
+        os.chdir(os.getcwd())  # noqa: PTH109 - nothing more is imported
+        for capability in range(64):
+            libc.prctl(_DROP_BOUND, capability, 0, 0, 0)
+        must(libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0), "no new privileges")
+        none = struct.pack("=6I", 0, 0, 0, 0, 0, 0)
+        must(libc.capset(struct.pack("=Ii", _CAPABILITY_VERSION, 0), none), "no capabilities")
+    except (OSError, AttributeError) as error:
+        os.write(dump, str(error).encode())
+        os._exit(NO_SANDBOX)
 
 
 # -- the guardian --------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from typing import IO, Any, NamedTuple
 import msgspec
 
 from test_rig.plugins.worker_answer import Answer, Answers, Call, Each, Outcome, WorkerPlan
+from test_rig.plugins.worker_child import NO_SANDBOX
 from test_rig.plugins.worker_output import OutputReader
 
 __all__ = ["WorkerProcess"]
@@ -75,7 +76,7 @@ class WorkerProcess:
         given = self._input()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the Python that the settings name
-                [plan.python or sys.executable, "-I", str(_CHILD), *map(str, fds)],
+                [plan.python or sys.executable, "-I", str(_CHILD), *map(str, fds), *_granted(plan)],
                 stdin=given or subprocess.DEVNULL,
                 stdout=writing,
                 stderr=writing,
@@ -366,6 +367,9 @@ class WorkerProcess:
                 return Answer(
                     outcome=Outcome.CRASHED, error=error, detail=dump, is_fresh_after=True
                 )
+        if code == NO_SANDBOX:
+            error = f"the system refuses the sandbox: {dump}"
+            return Answer(outcome=Outcome.CRASHED, error=error, is_fresh_after=True)
         if code == 70 or code == -signal.SIGKILL:
             error = "the process was killed, or closed the connection to the rig"
         else:
@@ -406,6 +410,14 @@ def _read(body: bytes) -> Any:
         return msgspec.json.decode(body)
     except msgspec.DecodeError:  # half a pair of surrogates, a number that has no end
         return json.loads(body)
+
+
+def _granted(plan: WorkerPlan) -> list[str]:
+    if plan.sandbox is None:
+        return []
+    writable = [str(Path(each).resolve()) for each in plan.sandbox.writable]
+    granted = {"writable": writable, "network": plan.sandbox.network}
+    return [json.dumps(granted)]
 
 
 def _environment(plan: WorkerPlan) -> dict[str, str]:

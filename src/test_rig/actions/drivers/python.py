@@ -33,6 +33,7 @@ from test_rig.plugins import (
     Call,
     Each,
     Outcome,
+    Sandbox,
     Script,
     WorkerLimits,
     WorkerPlan,
@@ -104,6 +105,17 @@ class PythonOptions(Options):
         description="A new process for each call, with the event as JSON on standard input too; "
         "a script without any of the functions is run as a program.",
     )
+    sandbox: bool = Field(
+        default=False,
+        description="Whether it runs in a user namespace of its own (Linux): files are read-only, "
+        "no other process is seen in /proc.",
+    )
+    sandbox_writable: Names = Field(
+        default=(), description="With `sandbox`: folders in which it may write."
+    )
+    sandbox_network: bool = Field(
+        default=True, description="With `sandbox`: whether it has the network."
+    )
     max_history: Count = Field(default=1000, description="How many past events the history tells.")
 
     @model_validator(mode="after")
@@ -117,6 +129,8 @@ class PythonOptions(Options):
                 raise ValueError(f"functions.{role} and {own} are two names for one function")
         if self.venv_path is not None and self.python_executable is not None:
             raise ValueError("venv_path and python_executable both say which Python: leave one out")
+        if not self.sandbox and (self.sandbox_writable or not self.sandbox_network):
+            raise ValueError("sandbox_writable and sandbox_network need sandbox = true")
         if self.isolated and self.auto_reload:
             raise ValueError("isolated reads the file at each call: auto_reload has no meaning")
         return self
@@ -135,6 +149,9 @@ class PythonOptions(Options):
             missing.append(("python_executable", python))
         if self.working_dir is not None and not Path(self.working_dir).is_dir():
             missing.append(("working_dir", self.working_dir))
+        missing += [
+            ("sandbox_writable", each) for each in self.sandbox_writable if not Path(each).is_dir()
+        ]
         return missing
 
     @property
@@ -151,6 +168,9 @@ class PythonOptions(Options):
         python = self.python_executable
         if python is None and self.venv_path is not None:
             python = str(Path(self.venv_path, "bin", "python").absolute())
+        sandbox = None
+        if self.sandbox:
+            sandbox = Sandbox(writable=self.sandbox_writable, network=self.sandbox_network)
         memory = None if self.memory_limit_mb is None else self.memory_limit_mb << 20
         return WorkerPlan(
             script=Script(path=Path(self.script_path).absolute()),
@@ -158,6 +178,7 @@ class PythonOptions(Options):
             python_paths=[str(Path(each).absolute()) for each in self.python_paths],
             working_dir=self.working_dir,
             pass_env=self.pass_env,
+            sandbox=sandbox,
             limits=WorkerLimits(memory_bytes=memory, start_s=max(10.0, self.timeout_seconds)),
         )
 
