@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,13 @@ def ended_lines(process: subprocess.Popen[str], count: int) -> set[str]:
     raise AssertionError(f"it ended before: {found}")
 
 
+def command_lines() -> Iterator[bytes]:
+    """Yield the command line of each process on this machine."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            yield path.read_bytes()
+
+
 def wait_for(holds: Callable[[], bool], limit_s: float = 60.0) -> None:
     """Wait until something holds."""
     until = time.monotonic() + limit_s
@@ -102,15 +110,21 @@ def wait_for(holds: Callable[[], bool], limit_s: float = 60.0) -> None:
 def test_a_killed_campaign_goes_on_and_repeats_no_finished_run(
     start: Rig, postgres_url: str, tmp_path: Path
 ) -> None:
-    """What was recorded before a kill -9 is not run again, and nothing is left out."""
+    """What was recorded before a kill -9 is not run again; no password is anywhere."""
     targets = {"file": "sqlite://", "pg": postgres_url}
     file = campaign(tmp_path, targets, levels=["wal-deferred", "read-committed"], seeds=[1, 2])
-    first = start("campaign", "run", str(file))
+    in_pg = 'password_env = "THE_SECRET"\n[settings.workload]'
+    file.write_text(file.read_text().replace("[settings.workload]", in_pg))
+    first = start("campaign", "run", str(file), THE_SECRET="geheimnis")
     ended_lines(first, 3)
+    assert b"geheimnis" not in b"".join(command_lines())
     first.kill()
     first.communicate()
-    second = start("campaign", "run", str(file), "--json")
+    second = start("campaign", "run", str(file), "--json", THE_SECRET="geheimnis")
     out, err = second.communicate(timeout=100)
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in kept if b"geheimnis" in path.read_bytes()] == []
+    assert "geheimnis" not in out + err
     assert second.returncode == 0, err
     summary = json.loads(out)
     assert summary["counts"] == {"valid": 4}

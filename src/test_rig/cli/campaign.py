@@ -193,7 +193,8 @@ def _run(
     from test_rig.campaign import run_campaign
 
     total = len(opened.folder.record().plan.runs)
-    begins = f"{total} runs" if opened.done is None else f"{opened.done} of {total} runs are done"
+    runs = f"{total} run{'s' * (total != 1)}"
+    begins = runs if opened.done is None else f"{opened.done} of {total} runs are done"
     typer.echo(f"campaign {opened.folder.id}: {begins}; {opened.folder.path}", err=True)
     for each in opened.ready.plan.left_out:
         what = f", {each.what}" if each.what else ""

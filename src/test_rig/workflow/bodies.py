@@ -27,7 +27,7 @@ from test_rig.workflow.process import kill_group, run_isolated
 from test_rig.workflow.records import Failure
 from test_rig.workflow.states import TaskStatus
 from test_rig.workflow.task import Task, TaskContext, TaskInfo
-from test_rig.workflow.values import copied, encoded
+from test_rig.workflow.values import encoded
 
 __all__ = ["Bodies", "Job", "TaskStopped", "failure_from"]
 
@@ -75,7 +75,7 @@ class Job:
             idempotency_key=f"{self.run_id}/{self.key}",
             deadline=self.deadline,
         )
-        return TaskContext(copied(self.view), info, lambda: self.stopped is not None)
+        return TaskContext(self.view, info, lambda: self.stopped is not None)
 
 
 class Bodies:
@@ -266,9 +266,8 @@ def _unwanted(job: Job) -> Outcome:
     return Outcome(TaskStatus.SKIPPED, job.started, time.time(), failure=failure)
 
 
-def completed(job: Job, context: dict[str, Any], returned: object) -> Outcome:
+def completed(job: Job, context: TaskContext, returned: object) -> Outcome:
     """Return the outcome of a task that came to its end."""
-    view = job.view
     if returned is not None and returned is not context:
         if not isinstance(returned, dict):
             kind = type(returned).__name__
@@ -276,20 +275,11 @@ def completed(job: Job, context: dict[str, Any], returned: object) -> Outcome:
             failure = Failure(type="ContextInvalid", message=what)
             return Outcome(TaskStatus.FAILED, job.started, time.time(), failure=failure)
         context.update(returned)
-    delta = {
-        key: value
-        for key, value in context.items()
-        if key not in view or not _is_same(view[key], value)
-    }
+    delta = context.changes()
     if not delta:
         return Outcome(TaskStatus.COMPLETED, job.started, time.time())
     text, back = encoded(delta, where=job.name, limit=job.limit)
     return Outcome(TaskStatus.COMPLETED, job.started, time.time(), back, text)
-
-
-def _is_same(left: object, right: object) -> bool:
-    # 1 == True in Python, not in JSON.
-    return left is right or (type(left) is type(right) and left == right)
 
 
 def failed(job: Job, error: BaseException) -> Outcome:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, ItemsView, Iterator, ValuesView
 from dataclasses import dataclass, field
 from typing import Any
 
 from test_rig.workflow.retry import RetryPolicy
 from test_rig.workflow.rules import Rule, read_rule, rule_problems
+from test_rig.workflow.values import copied
 
 __all__ = ["Task", "TaskContext", "TaskInfo"]
 
@@ -113,9 +114,14 @@ class TaskContext(dict[str, Any]):
 
     It may be changed in place; what the task returns is added to it. Taking a key away has no
     effect on other tasks.
+
+    A list or dict in it is shared with the engine until somebody asks for it, and copied then: a
+    task that reads one key of a large context pays for that one. Every way to a value leads by a
+    method below; C code that takes a short cut round `__getitem__` for plain dicts does not for
+    those that have an `__iter__` of their own (CPython's `dict_merge`).
     """
 
-    __slots__ = ("_is_stopped", "info")
+    __slots__ = ("_is_stopped", "_shared", "info")
 
     def __init__(
         self,
@@ -124,8 +130,78 @@ class TaskContext(dict[str, Any]):
         is_stopped: Callable[[], bool] = bool,
     ) -> None:
         super().__init__(values)
+        self._shared = values
         self.info = info
         self._is_stopped = is_stopped
+
+    def _own(self, key: str) -> None:
+        """Put a copy of a value in the place of the one that is shared."""
+        value = super().get(key)
+        if type(value) in (list, dict) and value is self._shared.get(key):
+            super().__setitem__(key, copied(value))
+
+    def _own_all(self) -> None:
+        for key in self:
+            self._own(key)
+
+    def __getitem__(self, key: str) -> Any:
+        self._own(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or the default."""
+        self._own(key)
+        return super().get(key, default)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """Take a key away and return its value."""
+        self._own(key)
+        return super().pop(key, *default)
+
+    def popitem(self) -> tuple[str, Any]:
+        """Take the last key away and return it with its value."""
+        self._own_all()
+        return super().popitem()
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, which is the default where there was none."""
+        self._own(key)
+        return super().setdefault(key, default)
+
+    def __iter__(self) -> Iterator[str]:
+        return super().__iter__()
+
+    def items(self) -> ItemsView[str, Any]:  # type: ignore[override]  # typeshed has its own view
+        """Return keys and values."""
+        self._own_all()
+        return super().items()
+
+    def values(self) -> ValuesView[Any]:  # type: ignore[override]  # typeshed has its own view
+        """Return the values."""
+        self._own_all()
+        return super().values()
+
+    def copy(self) -> dict[str, Any]:
+        """Return a plain dict of the same values."""
+        self._own_all()
+        return super().copy()
+
+    def __or__(self, other: Any) -> Any:
+        self._own_all()
+        return super().__or__(other)
+
+    def __ror__(self, other: Any) -> Any:
+        self._own_all()
+        return super().__ror__(other)
+
+    def changes(self) -> dict[str, Any]:
+        """Return what was added or changed."""
+        shared = self._shared
+        return {
+            key: value
+            for key, value in super().items()
+            if key not in shared or not _is_same(shared[key], value)
+        }
 
     @property
     def idempotency_key(self) -> str:
@@ -146,3 +222,8 @@ class TaskContext(dict[str, Any]):
     def is_stopped(self) -> bool:
         """Whether the task should end: it was cancelled, or its time is over."""
         return self._is_stopped()
+
+
+def _is_same(left: object, right: object) -> bool:
+    # 1 == True in Python, not in JSON.
+    return left is right or (type(left) is type(right) and left == right)
