@@ -39,6 +39,11 @@ class Shown:
     marks: Marks
     #: How many versions each read saw, -1 for what is no committed read.
     seen: Int32s
+    #: The version of each append, -1 where no sound read shows it.
+    position: Int32s
+    #: How many versions of each key were read, and a mark where no order explains its reads.
+    order_size: Int32s
+    is_unsound: Bytes
     #: A longest read of each key, -1 for none.
     longest: Int32s
     #: Appends by key and value: `index_start` says where each key's begin; -1 is free.
@@ -115,6 +120,9 @@ def infer(history: History, kernels: Kernels) -> Shown:
         owner=owner,
         marks=marks,
         seen=seen,
+        position=position,
+        order_size=order_size,
+        is_unsound=is_unsound,
         longest=longest,
         index_start=index_start,
         index=index,

@@ -10,7 +10,8 @@ from test_rig.checker.cycles import find_cycles
 from test_rig.checker.graph import order_edges, orders_of
 from test_rig.checker.model import of_model
 from test_rig.checker.register import judge_registers
-from test_rig.checker.telling import marked_anomalies, seen_cycles
+from test_rig.checker.sessions import broken_promises, named_cycles
+from test_rig.checker.telling import MOST, marked_anomalies, seen_cycles
 from test_rig.checker.witness import Seen
 from test_rig.errors import UnknownName
 from test_rig.history import History, Timescale
@@ -69,7 +70,13 @@ def _judge_lists(history: History, level: str | None, levels: dict[str, frozense
     found = find_cycles(
         edges, process, realtime, len(label), transactions=len(history), kernels=kernels
     )
-    seen = (*marked_anomalies(history, shown), *seen_cycles(history, found.cycles))
+    cycles = tuple(seen_cycles(history, found.cycles))
+    seen = (
+        *marked_anomalies(history, shown),
+        *broken_promises(history, shown, label, kernels, most=MOST),
+        *named_cycles(cycles),
+        *cycles,
+    )
     names = {each.anomaly for each in seen}
     has_realtime = history.clock is not Timescale.SESSION
     is_bad = bool(names if level is None else names & levels[level])

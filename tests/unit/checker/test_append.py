@@ -70,7 +70,49 @@ PLANTED: dict[str, tuple[list[Planted], set[str]]] = {
     "garbage": (concurrent([r(1, 7)]), {"garbage-read"}),
     "read your writes": (
         [("0", OK, 0, 1, [a(1, 1)]), ("0", OK, 1, 2, [r(1)]), ("1", OK, 0, 9, [r(1, 1)])],
-        {"G-single-process"},
+        {"G-single-process", "read-your-writes"},
+    ),
+    "monotonic reads": (
+        [
+            ("0", OK, 0, 9, [a(1, 1)]),
+            ("1", OK, 0, 1, [r(1, 1)]),
+            ("1", OK, 1, 2, [r(1)]),
+        ],
+        {"G-single-process", "monotonic-reads"},
+    ),
+    "monotonic writes": (
+        [
+            ("0", OK, 0, 1, [a(1, 1)]),
+            ("0", OK, 1, 2, [a(1, 2)]),
+            ("1", OK, 0, 9, [r(1, 2, 1)]),
+        ],
+        {"G0-process", "monotonic-writes"},
+    ),
+    "writes follow reads": (
+        [
+            ("0", OK, 0, 9, [a(1, 1)]),
+            ("1", OK, 0, 1, [r(1, 1)]),
+            ("1", OK, 1, 2, [a(2, 2)]),
+            ("2", OK, 0, 9, [r(2, 2), r(1)]),
+        ],
+        {"G-single-process", "writes-follow-reads"},
+    ),
+    "monotonic writes, seen by another": (
+        [
+            ("0", OK, 0, 1, [a(1, 1)]),
+            ("0", OK, 1, 2, [a(2, 2)]),
+            ("1", OK, 0, 9, [r(2, 2), r(1)]),
+            ("2", OK, 0, 9, [r(1, 1)]),
+        ],
+        {"G-single-process", "monotonic-writes"},
+    ),
+    "near: another session reads less": (
+        [
+            ("0", OK, 0, 9, [a(1, 1)]),
+            ("1", OK, 0, 1, [r(1, 1)]),
+            ("2", OK, 1, 2, [r(1)]),
+        ],
+        set(),
     ),
     "stale read": (
         [("0", OK, 0, 1, [a(1, 1)]), ("1", OK, 3, 4, [r(1)]), ("2", OK, 0, 9, [r(1, 1)])],
@@ -81,7 +123,13 @@ PLANTED: dict[str, tuple[list[Planted], set[str]]] = {
         {"G1c-realtime"},
     ),
     "G0 by session": (
-        [("0", OK, 0, 1, [a(1, 1)]), ("0", OK, 1, 2, [a(1, 2)]), ("1", OK, 0, 9, [r(1, 2, 1)])],
+        [
+            ("0", OK, 0, 1, [a(1, 1)]),
+            ("0", OK, 1, 2, [a(2, 2)]),
+            ("1", OK, 0, 9, [a(2, 1), a(1, 2)]),
+            ("2", OK, 0, 9, [r(1, 2, 1)]),
+            ("3", OK, 0, 9, [r(2, 2, 1)]),
+        ],
         {"G0-process"},
     ),
     "near: only concurrent": (
@@ -200,3 +248,35 @@ def test_a_write_that_a_later_read_misses_is_always_found(seed: int) -> None:
     planted.append(("x", OK, 102, 103, [r(9)]))
     planted.append(("y", OK, 104, 105, [r(9, 1)]))
     assert {each.anomaly for each in check(history(planted)).seen} == {"G-single-realtime"}
+
+
+@given(seed=st.integers(0, 10**6), data=st.data())
+def test_a_read_of_a_serial_execution_that_is_changed_is_always_found(
+    seed: int, data: st.DataObject
+) -> None:
+    """Without what another transaction appended before it, or with two appends exchanged."""
+    planted = serial(seed, 20)
+    writer = {
+        (key, value): number
+        for number, (*_, mops) in enumerate(planted)
+        for f, key, value in mops
+        if f == "append"
+    }
+    reads = [
+        (number, place)
+        for number, (*_, mops) in enumerate(planted)
+        for place, (f, key, seen) in enumerate(mops)
+        if f == "r" and any(writer[key, value] != number for value in seen)  # type: ignore[union-attr]  # a list
+    ]
+    if not reads:
+        return
+    number, place = data.draw(st.sampled_from(reads))
+    f, key, seen = planted[number][4][place]
+    assert isinstance(seen, list)
+    foreign = [at for at, value in enumerate(seen) if writer[key, value] != number]
+    at = data.draw(st.sampled_from(foreign))
+    changed = seen[:at]
+    if at and data.draw(st.booleans()) and writer[key, seen[at - 1]] != writer[key, seen[at]]:
+        changed = [*seen[: at - 1], seen[at], seen[at - 1], *seen[at + 1 :]]
+    planted[number][4][place] = (f, key, changed)
+    assert check(history(planted)).seen
