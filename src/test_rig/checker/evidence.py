@@ -44,12 +44,14 @@ def witness_of(history: History, seen: Seen) -> WitnessHistory:
         ValueError: The history does not show it.
     """
     found = reduce(history, seen)
-    whole = found.history
+    whole, edges, why = found.history, found.seen.edges, found.seen.why
+    # The judge knows what its writers do; where it tells more or less than edges, they are told.
+    words = why if len(why) == len(edges) else told(edges)
     return WitnessHistory(
         transactions=tuple(_transaction(found, place) for place in range(len(whole))),
         members=found.seen.transactions,
-        edges=tuple(_edge(whole, edge) for edge in found.seen.edges),
-        why=found.seen.why,
+        edges=tuple(_edge(whole, *each) for each in zip(edges, words, strict=True)),
+        why=why,
         clock=whole.clock.value,
         is_minimal=found.is_minimal,
     )
@@ -92,7 +94,7 @@ def _mop(whole: History, mop: int) -> WitnessMop:
     )
 
 
-def _edge(whole: History, edge: Edge) -> WitnessEdge:
+def _edge(whole: History, edge: Edge, why: str) -> WitnessEdge:
     def within(transaction: int, mop: int | None) -> int | None:
         return None if mop is None else mop - int(whole.mop_start[transaction])
 
@@ -100,7 +102,7 @@ def _edge(whole: History, edge: Edge) -> WitnessEdge:
         source=edge.source,
         target=edge.target,
         kind=edge.kind.value,
-        why=told([edge])[0],
+        why=why,
         key=edge.key,
         source_mop=within(edge.source, edge.first_mop),
         target_mop=within(edge.target, edge.second_mop),

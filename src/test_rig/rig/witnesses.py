@@ -66,13 +66,14 @@ def write_witnesses(writer: RunWriter, shown: WorkloadVerdict, target: Target) -
         small = finding.history
         if small is None:
             continue
+        level = target.level(shown.level)
+        dirty = level.claim is Level.READ_UNCOMMITTED
         witness = replace(
-            _witness(finding.anomaly, small),
+            _witness(finding.anomaly, small, shows_uncommitted=dirty),
             workload=shown.workload,
             target=shown.target.url,
             level=shown.level,
         )
-        level = target.level(shown.level)
         _write(writer.path / _FOLDER, witness, small, (target.dialect, level.begin_once))
 
 
@@ -100,8 +101,8 @@ def save_witnesses(folder: Path, history: History, found: Sequence[Seen]) -> lis
     return files
 
 
-def _witness(anomaly: str, small: WitnessHistory) -> Witness:
-    why, steps = "; ".join(small.why), witness_steps(small)
+def _witness(anomaly: str, small: WitnessHistory, *, shows_uncommitted: bool = False) -> Witness:
+    why, steps = "; ".join(small.why), witness_steps(small, shows_uncommitted=shows_uncommitted)
     return Witness(anomaly=anomaly, told=why, steps=steps, history=small)
 
 

@@ -1,7 +1,8 @@
 """An order of steps that should bring the anomaly of a witness about again.
 
 How to think of it: what was read says what has to come first. A read that saw a value comes after
-its write, and after the writer's COMMIT where that can be; one that did not see it comes before it.
+its write, and after the writer's COMMIT where that can be; one that did not see it comes before it,
+or at least before its COMMIT.
 Who writes later comes after the first one's COMMIT, since writers may wait for each other. A
 transaction of the same session, or one that began after the other's end, comes after it. These
 demands are made one after the other, the certain ones first, and one that contradicts the others is
@@ -14,8 +15,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
+from math import inf
+from typing import NamedTuple
 
-from test_rig.verdict import WitnessHistory, WitnessMop, WitnessStep
+from test_rig.verdict import WitnessHistory, WitnessStep
 
 __all__ = ["witness_steps"]
 
@@ -25,14 +28,62 @@ _LARGEST = 2**31 - 1
 _At = tuple[int, int]
 
 
-def witness_steps(witness: WitnessHistory) -> tuple[WitnessStep, ...]:
-    """Return the steps of a witness in an order that should show it again."""
+class _Wanted(NamedTuple):
+    """What has to come before what; or else the next of these, if that cannot be."""
+
+    options: tuple[tuple[_At, _At], ...]
+    is_certain: bool = True
+
+
+def witness_steps(
+    witness: WitnessHistory, *, shows_uncommitted: bool = False
+) -> tuple[WitnessStep, ...]:
+    """Return the steps of a witness in an order that should show it again.
+
+    Args:
+        witness: The witness.
+        shows_uncommitted: Whether the level lets others see what is not committed; then a read
+            that missed a write must come before it, and not only before its COMMIT.
+    """
     scripts = _scripts(witness)
-    demands = _Demands(scripts)
-    for before, after in _demanded(witness, scripts):
-        demands.add(before, after)
+    ends = [len(script) - 1 for script in scripts]
+    common = [*_demanded(witness, ends)]
+    # Where all that was read was committed before its reader began, snapshots show it too.
+    demands, is_whole, is_strict = _arranged(scripts, [*_of_snapshots(witness, ends), *common])
+    if not is_whole or (shows_uncommitted and not is_strict):
+        demands, _, _ = _arranged(scripts, common)
     times = _times(witness, scripts)
     return tuple(scripts[txn][step] for txn, step in demands.order(times))
+
+
+def _arranged(
+    scripts: Sequence[Sequence[WitnessStep]], wanted: Iterable[_Wanted]
+) -> tuple[_Demands, bool, bool]:
+    """Return what can be had of the demands; whether of all certain ones, and at first choice."""
+    demands = _Demands(scripts)
+    is_whole = is_strict = True
+    for each in wanted:
+        chosen = next(
+            (n for n, (before, after) in enumerate(each.options) if demands.add(before, after)),
+            None,
+        )
+        if each.is_certain:
+            is_whole, is_strict = is_whole and chosen is not None, is_strict and chosen == 0
+    return demands, is_whole, is_strict
+
+
+def _of_snapshots(witness: WitnessHistory, ends: Sequence[int]) -> Iterator[_Wanted]:
+    """Yield each writer's end before the beginning of who read what it wrote."""
+    writes = _writes(witness)
+    for place, each in enumerate(witness.transactions):
+        for mop in each.mops:
+            seen = mop.value if isinstance(mop.value, tuple) else (mop.value,)
+            if mop.f != "r" or each.type != "ok":
+                continue
+            for value in seen:
+                writer = writes.get(mop.key, {}).get(value) if value is not None else None
+                if writer is not None and writer[0] != place:
+                    yield _Wanted((((writer[0], ends[writer[0]]), (place, 0)),))
 
 
 def _scripts(witness: WitnessHistory) -> list[list[WitnessStep]]:
@@ -67,46 +118,39 @@ def _numbers(found: Iterable[object]) -> Mapping[object, int]:
     return {each: number for number, each in enumerate(distinct, 1)}
 
 
-def _demanded(
-    witness: WitnessHistory, scripts: Sequence[Sequence[WitnessStep]]
-) -> Iterator[tuple[_At, _At]]:
+def _demanded(witness: WitnessHistory, ends: Sequence[int]) -> Iterator[_Wanted]:
     """Yield what has to come before what, the most certain first."""
-    ends = [len(script) - 1 for script in scripts]
     for edge in witness.edges:
         if edge.kind in ("process", "realtime"):
-            yield (edge.source, ends[edge.source]), (edge.target, 0)
+            yield _Wanted((((edge.source, ends[edge.source]), (edge.target, 0)),))
     # Sessions do one thing at a time.
     last: dict[str, int] = {}
-    by_start = sorted(range(len(scripts)), key=lambda n: (witness.transactions[n].start, n))
+    by_start = sorted(range(len(ends)), key=lambda n: (witness.transactions[n].start, n))
     for place in by_start:
         process = witness.transactions[place].process
         if process in last:
-            yield (last[process], ends[last[process]]), (place, 0)
+            yield _Wanted((((last[process], ends[last[process]]), (place, 0)),))
         last[process] = place
-    later: list[tuple[_At, _At]] = []
+    later: list[_Wanted] = []
     writes = _writes(witness)
     for place, each in enumerate(witness.transactions):
         for number, mop in enumerate(each.mops, 1):
             if mop.f == "r" and each.type == "ok":
-                for before, after, is_certain in _of_read((place, number), mop, writes, ends):
-                    if after == (place, number) and witness.transactions[before[0]].type == "fail":
-                        # What is rolled back must still be there when it is read.
-                        yield after, (before[0], ends[before[0]])
-                    if is_certain:
-                        yield before, after
+                for wanted in _of_read(witness, (place, number), writes, ends):
+                    if wanted.is_certain:
+                        yield wanted
                     else:
-                        later.append((before, after))
+                        later.append(wanted)
     for edge in witness.edges:
         if edge.kind == "ww" and edge.source_mop is not None and edge.target_mop is not None:
-            yield (edge.source, edge.source_mop + 1), (edge.target, edge.target_mop + 1)
-            later.append(((edge.source, ends[edge.source]), (edge.target, edge.target_mop + 1)))
+            second = (edge.target, edge.target_mop + 1)
+            yield _Wanted((((edge.source, edge.source_mop + 1), second),))
+            later.append(_Wanted((((edge.source, ends[edge.source]), second),), is_certain=False))
     yield from later
     yield from _one_writer_at_a_time(witness, ends)
 
 
-def _one_writer_at_a_time(
-    witness: WitnessHistory, ends: Sequence[int]
-) -> Iterator[tuple[_At, _At]]:
+def _one_writer_at_a_time(witness: WitnessHistory, ends: Sequence[int]) -> Iterator[_Wanted]:
     """Yield each writer's end before what those that ended later write: they might have to wait."""
     every = witness.transactions
     writers = [
@@ -116,7 +160,7 @@ def _one_writer_at_a_time(
     ]
     for (_, first), (_, second) in combinations(sorted(writers), 2):
         written = next(n for n, mop in enumerate(every[second].mops, 1) if mop.f != "r")
-        yield (first, ends[first]), (second, written)
+        yield _Wanted((((first, ends[first]), (second, written)),), is_certain=False)
 
 
 #: Who wrote a key's value, in the order of the witness.
@@ -133,25 +177,43 @@ def _writes(witness: WitnessHistory) -> _Writes:
 
 
 def _of_read(
-    read: _At, mop: WitnessMop, writes: _Writes, ends: Sequence[int]
-) -> Iterator[tuple[_At, _At, bool]]:
-    """Yield what a read demands, and whether it is certain."""
+    witness: WitnessHistory, read: _At, writes: _Writes, ends: Sequence[int]
+) -> Iterator[_Wanted]:
+    """Yield what a read demands."""
+    mop = witness.transactions[read[0]].mops[read[1] - 1]
     of_key = writes.get(mop.key, {})
     seen = mop.value if isinstance(mop.value, tuple) else () if mop.value is None else (mop.value,)
-    for value in seen:
-        if value in of_key:
-            writer = of_key[value]
-            yield writer, read, True
-            if writer[0] != read[0]:
-                yield (writer[0], ends[writer[0]]), read, False
-    for first, second in pairwise(seen):
-        if first in of_key and second in of_key and of_key[first][0] != of_key[second][0]:
-            yield of_key[first], of_key[second], True
-            yield (of_key[first][0], ends[of_key[first][0]]), of_key[second], False
-    is_list = isinstance(mop.value, tuple) or mop.value is None
+
+    def end_of(write: _At) -> _At:
+        return (write[0], ends[write[0]])
+
+    for writer in (of_key[value] for value in seen if value in of_key):
+        if witness.transactions[writer[0]].type == "fail":
+            # What is rolled back must still be there when it is read.
+            yield _Wanted(((read, end_of(writer)),))
+        yield _Wanted(((writer, read),))
+        if writer[0] != read[0]:
+            yield _Wanted(((end_of(writer), read),), is_certain=False)
+    known = [of_key[value] for value in seen if value in of_key]
+    for first, second in pairwise(known):
+        if first[0] != second[0]:
+            yield _Wanted(((first, second),))
+            yield _Wanted(((end_of(first), second),), is_certain=False)
     for value, writer in of_key.items():
-        if is_list and value not in seen and writer[0] != read[0]:
-            yield read, writer, True
+        if value in seen or writer[0] == read[0]:
+            continue
+        # Before the write; or while nobody sees it; or, of a snapshot, after a beginning there.
+        unseen = ((read, writer), (read, end_of(writer)), ((read[0], 1), end_of(writer)))
+        if isinstance(mop.value, tuple) or mop.value is None:
+            yield _Wanted(unseen)
+        elif mop.value in of_key and _ended(witness, writer) > _ended(witness, of_key[mop.value]):
+            # Of a register nobody tells the order of its values; the later one was not seen yet.
+            yield _Wanted(unseen, is_certain=False)
+
+
+def _ended(witness: WitnessHistory, at: _At) -> float:
+    end = witness.transactions[at[0]].end
+    return inf if end is None else end
 
 
 def _times(witness: WitnessHistory, scripts: Sequence[Sequence[WitnessStep]]) -> Mapping[_At, int]:
@@ -178,15 +240,17 @@ class _Demands:
             if step:
                 self._after[txn, step - 1].add((txn, step))
 
-    def add(self, before: _At, after: _At) -> None:
-        """Demand an order, unless it contradicts what was demanded before."""
+    def add(self, before: _At, after: _At) -> bool:
+        """Demand an order, unless it contradicts what was demanded before; say whether."""
         waiting, reached = [after], {after}
         while waiting:
             for each in self._after[waiting.pop()] - reached:
                 reached.add(each)
                 waiting.append(each)
-        if before not in reached:
-            self._after[before].add(after)
+        if before in reached:
+            return False
+        self._after[before].add(after)
+        return True
 
     def order(self, times: Mapping[_At, int]) -> list[_At]:
         """Return all steps in order, the earliest of those that may come next first."""

@@ -134,10 +134,15 @@ class ListJudge:
         told = {(flaw.means, txn.number) for txn in txns}
         if not told & self._told:
             evidence = partial(
-                gathered, flaw.anomaly, [*txns, *others], keys, txns=self._txns, failed=self._failed
+                gathered,
+                flaw.anomaly,
+                [*txns, *others],
+                keys,
+                txns=self._txns,
+                failed=self._failed,
+                is_lists=self._model is LISTS,
             )
-            has_evidence = self._model is LISTS  # the checker has to know what it is shown
-            self._ledger.add(flaw, lambda: witness, evidence=evidence if has_evidence else None)
+            self._ledger.add(flaw, lambda: witness, evidence=evidence)
         self._told |= told
 
     def _look_at_reads(self, txns: Sequence[Txn]) -> None:

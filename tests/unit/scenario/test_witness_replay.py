@@ -125,6 +125,31 @@ def test_a_transaction_that_the_database_refused_has_not_committed() -> None:
     assert check(history).seen == ()
 
 
+def test_of_registers_both_read_before_either_writes() -> None:
+    """The order of a register's values is not told; the later write was not seen yet."""
+
+    def did(process: str, start: int, *mops: WitnessMop) -> WitnessTransaction:
+        return WitnessTransaction(
+            process=process, type="ok", start=start, end=start + 5, mops=mops, origin=0
+        )
+
+    read = WitnessMop(f="r", key=1, value=7)
+    witness = WitnessHistory(
+        transactions=(
+            did("0", 0, WitnessMop(f="w", key=1, value=7)),
+            did("1", 4, read, WitnessMop(f="w", key=1, value=8)),
+            did("2", 8, read, WitnessMop(f="w", key=1, value=9)),
+        ),
+        members=(1, 2),
+        edges=(),
+        why=(),
+    )
+    steps = told(witness_steps(witness))
+    assert steps.index("0 commit") < steps.index("1 read 1")
+    assert steps.index("2 read 1") < steps.index("1 write 1")
+    assert steps.index("1 commit") < steps.index("2 write 1")
+
+
 def test_registers_are_played_as_registers() -> None:
     """What was written and read comes back as writes and reads of values."""
     mops = (WitnessMop(f="r", key=1), WitnessMop(f="w", key=1, value=7))
