@@ -7,11 +7,11 @@ It takes the options of `test-rig run` (`--host`, `--user`, `--password`, `--dat
 `test.rows`. A test file as any other, too: `test-rig run examples/run_isolation_test.py`.
 """
 
+import os
 import unittest
 
-from test_rig import State, StateContext, StateHandler
+from test_rig import State, StateContext, StateHandler, unique_name
 
-TABLE = "isolation_test_rows"
 #: Levels at which a second read gives what the first one gave.
 LEVELS = ("repeatable-read", "snapshot", "wal-deferred")
 
@@ -21,6 +21,7 @@ class IsolationTestHandler(StateHandler):
 
     def __init__(self, rows: int = 10) -> None:
         self.rows = max(rows, 1)
+        self.table = unique_name("isolation_test_rows")
 
     def enter(self, context: StateContext) -> str:
         """Make the rows, and two sessions."""
@@ -30,11 +31,10 @@ class IsolationTestHandler(StateHandler):
             raise unittest.SkipTest(f"no such level here: {', '.join(levels)}")
         self.level = level
         session = context.connection
-        session.query_drop(f"DROP TABLE IF EXISTS {TABLE}")
-        session.query_drop(f"CREATE TABLE {TABLE} (id INTEGER PRIMARY KEY, value INTEGER)")
+        session.query_drop(f"CREATE TABLE {self.table} (id INTEGER PRIMARY KEY, value INTEGER)")
         mark = session.dialect.placeholder
         rows = [(number, 50) for number in range(1, self.rows + 1)]
-        session.execute_batch(f"INSERT INTO {TABLE} VALUES ({mark}, {mark})", rows)
+        session.execute_batch(f"INSERT INTO {self.table} VALUES ({mark}, {mark})", rows)
         self.reader = context.close_at_end(context.target.connect("reader", level=level))
         self.writer = context.close_at_end(context.target.connect("writer", level=level))
         return State.connecting()
@@ -44,7 +44,7 @@ class IsolationTestHandler(StateHandler):
         self.reader.start_transaction(isolation=self.level)  # 1
         first = self.read()  # 2
         with self.writer.transaction():  # 3
-            self.writer.query_drop(f"UPDATE {TABLE} SET value = 999 WHERE id = 1")  # 4
+            self.writer.query_drop(f"UPDATE {self.table} SET value = 999 WHERE id = 1")  # 4
         second = self.read()  # 5
         self.reader.commit()  # 6
         last = self.read()  # 7
@@ -55,21 +55,21 @@ class IsolationTestHandler(StateHandler):
 
     def read(self) -> int:
         """Read what the first row says."""
-        return self.reader.execute_query(f"SELECT value FROM {TABLE} WHERE id = 1")[0]["value"]
+        return self.reader.execute_query(f"SELECT value FROM {self.table} WHERE id = 1")[0]["value"]
 
     def exit(self, context: StateContext) -> None:
         """Remove the rows."""
-        context.connection.query_drop(f"DROP TABLE IF EXISTS {TABLE}")
+        context.connection.query_drop(f"DROP TABLE IF EXISTS {self.table}")
 
 
 def as_run_options(arguments: list[str]) -> list[str]:
-    """Return the options of `test-rig run`: `--test-rows N` is `--set rows=N`."""
+    """Return the options of `test-rig run`; `--test-rows N` becomes the setting `test.rows`."""
     options = []
     waiting = iter(arguments)
     for argument in waiting:
         name, is_given, value = argument.partition("=")
         if name == "--test-rows":
-            options += ["--set", f"rows={value if is_given else next(waiting, '')}"]
+            os.environ["TEST_RIG_TEST_ROWS"] = value if is_given else next(waiting, "none")
         else:
             options.append(argument)
     return options

@@ -49,13 +49,21 @@ def chosen_files(
             "nothing was named to run", todo="name files, folders or modules: test-rig run PATH"
         )
     tasks = [task for name in named for task in file_tasks(name)]
-    kept = [task for task in dict.fromkeys(tasks) if not wanted or _is_one_of(task, wanted)]
+    once: dict[str, FileTask] = {}
+    for task in tasks:
+        once.setdefault(_identity(task), task)
+    kept = [task for task in once.values() if not wanted or _is_one_of(task, wanted)]
     if not kept:
         where = ", ".join(map(str, wanted or named))
         raise UsageError(
             "there is no file to run", where=where, todo="of a folder test_*.py is run"
         )
     return kept
+
+
+def _identity(task: FileTask) -> str:
+    """Return what two ways to name one file have in common."""
+    return task.source if task.folder is None else str(Path(task.source).resolve())
 
 
 def _is_one_of(task: FileTask, names: Sequence[str]) -> bool:

@@ -49,11 +49,13 @@ TestFile = Annotated[
         show_default=False,
     ),
 ]
-Keyword = Annotated[
-    str,
+Keywords = Annotated[
+    list[str] | None,
     typer.Option(
         "-k",
-        help="Only handlers with this in FILE::CLASS, in any case; * stands for anything.",
+        metavar="TEXT",
+        help="Only handlers with this in FILE::CLASS, in any case; * stands for anything. May be "
+        "given several times.",
         show_default=False,
     ),
 ]
@@ -99,7 +101,7 @@ def run(
     python_module: PythonModule = None,
     suite: Suite = None,
     test_file: TestFile = None,
-    keyword: Keyword = "",
+    keyword: Keywords = None,
     jobs: Jobs = 1,
     scratch: InScratch = False,
     values: Values = None,
@@ -123,7 +125,7 @@ def run(
     check_folders(junit, html)
     with Door(common, ()) as door:
         how = HandlerOptions(
-            selection=Selection(keyword=keyword),
+            selection=Selection(keywords=tuple(keyword or ())),
             jobs=jobs,
             in_scratch=scratch,
             is_strict=strict,
@@ -175,17 +177,12 @@ def _run_once(door: Door, files: Sequence[FileTask], how: HandlerOptions) -> Sui
     if is_empty and not any(each.error for each in result.verdict.targets):
         raise UsageError(
             "no handler was found"
-            + (f" with -k {how.selection.keyword!r}" * bool(keyword_of(how))),
+            + "".join(f" with -k {each!r}" for each in how.selection.keywords),
             where=", ".join(each.source for each in files[:3]),
             todo="a handler is a class whose name ends in Handler and that subclasses StateHandler "
             "(PyStateHandler)",
         )
     return result
-
-
-def keyword_of(how: HandlerOptions) -> str:
-    """Return what `-k` said."""
-    return how.selection.keyword
 
 
 def _show(result: SuiteRun, *, junit: Path | None, html: Path | None, as_json: bool) -> None:

@@ -9,8 +9,10 @@ statement of another product it is skipped, and the statement named.
 from __future__ import annotations
 
 import re
+import traceback
 import unittest
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from test_rig.errors import TargetError
 from test_rig.machine import RunResult
@@ -50,7 +52,7 @@ def judge(
         line: On which line.
         product: The server's product and version, for people.
     """
-    status, reason = _status(run, evidence.statements, product)
+    status, reason = _status(run, evidence.statements, product, file)
     failure = run.error
     has_traceback = failure is not None and status is not ResultStatus.SKIPPED
     return HandlerResult(
@@ -74,7 +76,7 @@ def judge(
 
 
 def _status(
-    run: RunResult, statements: Sequence[StatementRecord], product: str
+    run: RunResult, statements: Sequence[StatementRecord], product: str, file: str
 ) -> tuple[ResultStatus, str | None]:
     failure = run.error
     if failure is None:
@@ -84,7 +86,14 @@ def _status(
     foreign = _ended_it(run, statements)
     if foreign is not None and run.status in _NOT_PASSED:
         return ResultStatus.SKIPPED, f"{product} does not have {foreign.unsupported}"
-    return run.status, failure.message
+    return run.status, failure.message + _place(failure.exception, file)
+
+
+def _place(error: BaseException | None, file: str) -> str:
+    """Return the last line of the handler's file on the way to an error."""
+    frames = traceback.extract_tb(None if error is None else error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    return f" ({Path(file).name}:{lines[-1]})" if lines else ""
 
 
 def _ended_it(run: RunResult, statements: Sequence[StatementRecord]) -> StatementRecord | None:

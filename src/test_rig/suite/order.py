@@ -32,17 +32,21 @@ class HandlerLimits:
 class Selection:
     """Which handlers of a file are run."""
 
-    #: Part of `file.py::ClassName`, or a pattern with `*`, in any case; all where empty.
-    keyword: str = ""
+    #: Parts of `file.py::ClassName`, or patterns with `*`, in any case: one of them must fit. All
+    #: handlers where there is none.
+    keywords: tuple[str, ...] = ()
 
     def has(self, file: str, name: str) -> bool:
         """Return whether a handler is chosen.
 
-        >>> Selection(keyword="orders").has("test_orders.py", "CountHandler")
+        >>> Selection(keywords=("orders",)).has("test_orders.py", "CountHandler")
         True
         """
-        text, wanted = f"{file}::{name}".casefold(), self.keyword.casefold()
-        return wanted in text or fnmatchcase(text, wanted) or fnmatchcase(name.casefold(), wanted)
+        text, short = f"{file}::{name}".casefold(), name.casefold()
+        wanted = [keyword.casefold() for keyword in self.keywords]
+        return not wanted or any(
+            each in text or fnmatchcase(text, each) or fnmatchcase(short, each) for each in wanted
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,11 @@ from test_rig.verdict import (
 )
 def test_handlers_are_chosen_by_a_part_or_a_pattern(keyword: str, is_chosen: bool) -> None:
     """Of file and class, in any case."""
-    assert Selection(keyword=keyword).has("test_orders.py", "CountHandler") is is_chosen
+    assert Selection(keywords=(keyword,)).has("test_orders.py", "CountHandler") is is_chosen
+    # Of several one is enough.
+    assert (
+        Selection(keywords=("nothing", keyword)).has("test_orders.py", "CountHandler") is is_chosen
+    )
 
 
 @pytest.mark.parametrize(

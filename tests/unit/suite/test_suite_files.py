@@ -30,7 +30,7 @@ def names(*given: str, suite: tuple[str, ...] = (), only: tuple[str, ...] = ()) 
 
 def test_files_folders_and_modules_each_once() -> None:
     """In the order in which they were named."""
-    assert names("own_handlers.py", "src/ddl", "src/ddl/test_more.py") == [
+    assert names("own_handlers.py", "src/ddl", "./src/ddl/../ddl/test_more.py") == [
         "own_handlers.py",
         "test_more.py",
         "test_names.py",
