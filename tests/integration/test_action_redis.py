@@ -19,8 +19,9 @@ import redis
 
 from action_events import alert, clearing, deliver, delivered, number, reading
 from servers.private import free_port
-from test_rig.actions import Fate, create_driver
+from test_rig.actions import Driver, Fate, create_driver
 from test_rig.errors import SettingsError
+from test_rig.testing import DriverContract as Contract
 
 URL = os.environ.get("TEST_RIG_REDIS_URL", "redis://127.0.0.1:6379/0")
 
@@ -187,3 +188,24 @@ def test_the_password_opens_the_server_and_is_never_told(guarded: int) -> None:
     with pytest.raises(redis.exceptions.RedisError) as refused:
         asyncio.run(driver.start())
     assert "hunter2hunter2" not in str(refused.value)
+
+
+class TestStream(Contract):
+    """The contract of drivers, with a stream as receiver."""
+
+    @pytest.fixture(autouse=True)
+    def use(self, client: Any, place: str) -> None:
+        """A stream for each test."""
+        self.client, self.place = client, place
+
+    def make(self) -> Driver:
+        """Return the driver."""
+        return create_driver("redis", {"url": URL, "mode": "stream", "prefix": self.place})
+
+    def received(self) -> list[str]:
+        """Return the ids of the stream's events."""
+        return [fields["id"] for _, fields in self.client.xrange(self.place)]
+
+    def unreachable(self) -> Driver:
+        """No server."""
+        return create_driver("redis", {"url": f"redis://127.0.0.1:{free_port()}/0"})
