@@ -239,8 +239,8 @@ _STORE = "workflow.sqlite3"
 
 
 def own_store(folder: CampaignFolder) -> str:
-    """Return the URL of the store in a campaign's own folder."""
-    return f"sqlite:///{folder.path / _STORE}"
+    """Return the store in a campaign's own folder: as a path, which may hold what a URL may not."""
+    return str(folder.path / _STORE)
 
 
 def _workflow_name(record: CampaignRecord) -> str:

@@ -252,9 +252,8 @@ def _changes(
     now = {finding.key: finding for finding in findings}
     judged = {_judged(each) for each in outcomes if _is_judged(each)}
     was_judged = {_judged(each) for each in before if _is_judged(each)}
-    here = {each.planned.place for each in outcomes}
-    there = {each.planned.place for each in before}
-    del record
+    here = {planned.place for planned in record.plan.runs}
+    there = {planned.place for planned in earlier.plan.runs}
     return Changes(
         against=f"{earlier.plan.name} {earlier.id}",
         # Of what was not run before nobody knows whether it is new.
