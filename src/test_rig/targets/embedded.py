@@ -18,7 +18,7 @@ from test_rig.targets.dialect import Ask, BlockedView
 from test_rig.targets.statements import quote_double, upsert_standard
 from test_rig.targets.url import TargetUrl
 
-__all__ = ["Embedded"]
+__all__ = ["Embedded", "scratch_file"]
 
 
 class Embedded:
@@ -54,10 +54,9 @@ class Embedded:
 
     def create_scratch(self, ask: Ask, url: TargetUrl, name: str) -> TargetUrl:
         del ask
-        parent = Path(url.path).absolute().parent if url.path else Path(tempfile.gettempdir())
-        folder = parent / name
-        folder.mkdir(mode=0o700)  # an existing one is an error: it is not ours
-        return replace(url, path=str(folder / "scratch.db"))
+        file = scratch_file(url, name)
+        Path(file).parent.mkdir(mode=0o700)  # an existing one is an error: it is not ours
+        return replace(url, path=file)
 
     def drop_scratch(self, ask: Ask, scratch: TargetUrl, name: str) -> None:
         del ask
@@ -69,3 +68,9 @@ class Embedded:
     def kill_statement(self, backend_id: int) -> str | None:
         del backend_id  # there is no server that could
         return None
+
+
+def scratch_file(url: TargetUrl, name: str) -> str:
+    """Return the database file of a private place: in a folder beside the target's own."""
+    parent = Path(url.path).absolute().parent if url.path else Path(tempfile.gettempdir())
+    return str(parent / name / "scratch.db")

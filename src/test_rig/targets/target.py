@@ -6,7 +6,8 @@ import secrets
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from test_rig.errors import (
 from test_rig.resilience import MASK
 from test_rig.targets.dialect import Dialect, LevelSpec, Wire
 from test_rig.targets.door import SqlListener, read_failure
-from test_rig.targets.embedded import Embedded
+from test_rig.targets.embedded import Embedded, scratch_file
+from test_rig.targets.leftovers import Leftover, remembered, remove_leftovers
 from test_rig.targets.opened import tell_of
 from test_rig.targets.scratch import Observer, Scratch
 from test_rig.targets.session import Session, find_level
@@ -33,6 +35,8 @@ __all__ = ["Target"]
 
 #: Who waits is asked all the time: a server that does not answer soon will not tell.
 _OBSERVE_S = 5.0
+#: A server that has not noticed yet that a client is gone keeps its leftover: for a later run.
+_LEFTOVER_S = 5.0
 
 
 def _dialect(scheme: str) -> Dialect:
@@ -266,10 +270,15 @@ class Target:
         """Make a private namespace for the time of a block, and remove it for sure at its end.
 
         A schema on PostgreSQL, a database on MySQL's kin, a folder beside the file on embedded
-        targets. Nothing outside it is touched. Sessions that are still open in it are ended.
+        targets. Nothing outside it is touched. Sessions that are still open in it are ended. What
+        rigs of this machine and user left there that were killed is removed, too.
         """
+        where = self._lasting_address()
+        if where is not None:
+            remove_leftovers(where, self._remove_left)
         name = f"test_rig_{secrets.token_hex(5)}"
-        with self.connect("scratch") as admin:
+        note = nullcontext() if where is None else remembered(Leftover(name, where))
+        with note, self.connect("scratch") as admin:
             place = self._create(admin, name)
             scratch = Scratch(self, name, place, partial(self._open_session, for_scenario=True))
             try:
@@ -292,6 +301,30 @@ class Target:
                 todo="give the user the right to create a schema or database (a read-only user "
                 "cannot be used), or name a folder that can be written to",
             ) from error
+
+    def _lasting_address(self) -> str | None:
+        """Return where private places are made; None where none outlives the process for long."""
+        url = self.url
+        if url.scheme == "memory" or (url.is_embedded and not url.path):
+            return None
+        if url.is_embedded:
+            return str(Path(url.path or "").absolute())
+        return f"{url.address()}/{url.database or ''}"
+
+    def _remove_left(self, left: Leftover) -> bool:
+        """Remove a private place that nobody uses; return whether it need not be tried again."""
+        try:
+            with self.connect("leftovers") as session:
+                ask = partial(session.execute, deadline_s=_LEFTOVER_S)
+                place = self._file_url
+                if place.is_embedded:
+                    place = replace(place, path=scratch_file(place, left.name))
+                self._dialect.drop_scratch(ask, place, left.name)
+        except TargetError as error:
+            return error.failure.kind not in (FailureKind.PERMISSION, FailureKind.TIMEOUT)
+        except (OSError, ValueError):
+            return False
+        return True
 
     def _drop(self, admin: Session, scratch: Scratch, place: TargetUrl) -> None:
         scratch.end_sessions()
