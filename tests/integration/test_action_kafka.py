@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import time
 import uuid
@@ -14,7 +16,7 @@ from confluent_kafka import Consumer
 
 from action_events import alert, clearing, delivered, number, reading
 from servers.kafka_mock import MockCluster
-from test_rig.actions import Actions, Fate, create_driver, read_plan
+from test_rig.actions import Actions, Delivery, Fate, create_driver, read_plan
 from test_rig.errors import SettingsError
 
 #: Errors of the protocol.
@@ -158,6 +160,28 @@ def test_a_broker_that_goes_and_comes_back_gets_everything(tmp_path: Path) -> No
             until_delivered(actions, 5)
         values = [value["value"] for _, _, value in read(own.brokers, "t", 5)]
     assert sorted(set(values)) == [1, 2, 3, 4, 5]
+
+
+def test_the_producer_gives_up_after_its_time() -> None:
+    """Then the pipe has its turn; by default it would have tried for 20 s."""
+    with MockCluster() as own:
+        own.topic("t")
+        config = {"brokers": own.brokers, "topic": "t", "timeout_s": 1.0}
+        driver = create_driver("kafka", config)
+
+        async def play() -> tuple[Delivery, float]:
+            await driver.start()
+            own.down()
+            begun = time.monotonic()
+            (answer,) = await driver.send([number(1)])
+            took_s = time.monotonic() - begun
+            with contextlib.suppress(Exception):
+                await driver.stop(timeout_s=1.0)
+            return answer, took_s
+
+        answer, took_s = asyncio.run(play())
+    assert answer.fate is Fate.RETRY
+    assert 0.9 <= took_s < 18
 
 
 def until_delivered(actions: Actions, count: int) -> None:

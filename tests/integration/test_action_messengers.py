@@ -114,6 +114,36 @@ def test_a_stream_keeps_each_event_once(own_nats: str) -> None:
     assert lost.fate is Fate.RETRY
 
 
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_so_many_messages_wait_for_their_acknowledgement(concurrency: int) -> None:
+    """And no more: here the acknowledgements come when no further message does."""
+    host, port = NATS.removeprefix("nats://").split(":")
+    need_port(host, int(port))
+    subject = f"rig.{uuid.uuid4().hex}"
+    config = {"servers": NATS, "subject": subject, "jetstream": True, "concurrency": concurrency}
+
+    async def play() -> list[int]:
+        client = await nats.connect(NATS)
+        waiting: asyncio.Queue[Any] = asyncio.Queue()
+        await client.subscribe(subject, cb=waiting.put)
+        await client.flush()
+        batch: list[Event] = [number(each, name=f"n{each}") for each in range(6)]
+        sending = asyncio.create_task(deliver("nats", config, batch))
+        sizes = []
+        for _ in range(6 // concurrency):
+            together = [await waiting.get() for _ in range(concurrency)]
+            await asyncio.sleep(0.2)
+            sizes.append(len(together) + waiting.qsize())
+            for message in together:
+                await message.respond(b'{"stream": "rig", "seq": 1}')
+        answers, _ = await sending
+        assert {answer.fate for answer in answers[0]} == {Fate.DELIVERED}
+        await client.close()
+        return sizes
+
+    assert set(asyncio.run(play())) == {concurrency}
+
+
 def test_a_wrong_token_does_not_start(own_nats: str) -> None:
     """And is not told."""
     driver = create_driver("nats", {"servers": own_nats, "token": "hunter2hunter2"})

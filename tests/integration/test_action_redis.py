@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -129,6 +130,29 @@ def test_no_server_does_not_start() -> None:
     driver = create_driver("redis", {"url": "redis://127.0.0.1:9/0", "connect_timeout_s": 1})
     with pytest.raises(redis.exceptions.ConnectionError):
         asyncio.run(driver.start())
+
+
+def test_connecting_takes_as_long_as_is_said() -> None:
+    """Where a server lets everybody wait."""
+
+    def took_s(limit_s: float, port: int) -> float:
+        url = f"redis://127.0.0.1:{port}/0"
+        driver = create_driver("redis", {"url": url, "connect_timeout_s": limit_s})
+        begun = time.monotonic()
+        with pytest.raises(redis.exceptions.TimeoutError):
+            asyncio.run(driver.start())
+        return time.monotonic() - begun
+
+    with socket.socket() as server, contextlib.ExitStack() as stack:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):  # more than may wait: whoever comes next gets no answer
+            full = stack.enter_context(socket.socket())
+            full.setblocking(False)
+            full.connect_ex(server.getsockname())
+        port = server.getsockname()[1]
+        assert took_s(1.0, port) >= 0.9
+        assert took_s(0.1, port) < took_s(3.0, port)
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,15 @@ def test_what_is_refused_is_not_tried_again_and_can_be_replayed(tmp_path: Path) 
         assert letters.count() == 0
 
 
+def test_the_oldest_dead_letters_go_beyond_the_limit(tmp_path: Path) -> None:
+    """So many are kept."""
+    receiver = Receiver(lambda event: rejected("no"))
+    with running(tmp_path, receiver, dead_letters=2, batch_size=1) as pipe:
+        pipe.offer([number(value) for value in range(5)])
+        until(lambda: pipe.snapshot()["rejected"] == 5)
+    assert {each.id for each in DeadLetters(spool_path(tmp_path, "r")).newest()} == {"n3", "n4"}
+
+
 def test_dead_letters_are_sent_again_when_the_breaker_closes(tmp_path: Path) -> None:
     """A receiver that comes back gets what was given up, once."""
     is_up = False

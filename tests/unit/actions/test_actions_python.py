@@ -329,3 +329,17 @@ def test_the_pipe_waits_longer_than_the_script_may_take(tmp_path: Path) -> None:
     (plan,) = read_plan(tmp_path, drivers={"display": table}).drivers
     assert plan.pipe.timeout_s > 40
     assert plan.pipe.history == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"venv_path": "v", "python_executable": "p"}, "both say which Python"),
+        ({"isolated": True, "auto_reload": True}, "auto_reload has no meaning"),
+        ({"sandbox_writable": ["."]}, "need sandbox = true"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options: dict[str, Any], told: str) -> None:
+    """Rather than one of them being left out of account."""
+    with pytest.raises(SettingsError, match=told):
+        create_driver("python", {"script_path": "s.py", **options})
