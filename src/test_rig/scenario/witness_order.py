@@ -146,6 +146,11 @@ def _demanded(witness: WitnessHistory, ends: Sequence[int]) -> Iterator[_Wanted]
             second = (edge.target, edge.target_mop + 1)
             yield _Wanted((((edge.source, edge.source_mop + 1), second),))
             later.append(_Wanted((((edge.source, ends[edge.source]), second),), is_certain=False))
+    # Of a register the edges know more of the order than what was read.
+    for edge in witness.edges:
+        if edge.kind == "rw" and edge.source_mop is not None and edge.target_mop is not None:
+            missed = (edge.target, edge.target_mop + 1)
+            yield _unseen((edge.source, edge.source_mop + 1), missed, ends)
     yield from later
     yield from _one_writer_at_a_time(witness, ends)
 
@@ -202,13 +207,25 @@ def _of_read(
     for value, writer in of_key.items():
         if value in seen or writer[0] == read[0]:
             continue
-        # Before the write; or while nobody sees it; or, of a snapshot, after a beginning there.
-        unseen = ((read, writer), (read, end_of(writer)), ((read[0], 1), end_of(writer)))
+        unseen = _unseen(read, writer, ends)
         if isinstance(mop.value, tuple) or mop.value is None:
-            yield _Wanted(unseen)
+            yield unseen
+        elif mop.value in of_key and of_key[mop.value][0] == writer[0]:
+            # An intermediate read: before the writer's next value, where that was seen.
+            if writer[1] > of_key[mop.value][1]:
+                yield _Wanted(unseen.options[:1])
         elif mop.value in of_key and _ended(witness, writer) > _ended(witness, of_key[mop.value]):
             # Of a register nobody tells the order of its values; the later one was not seen yet.
-            yield _Wanted(unseen, is_certain=False)
+            yield unseen._replace(is_certain=False)
+
+
+def _unseen(read: _At, write: _At, ends: Sequence[int]) -> _Wanted:
+    """Return that a read missed a write.
+
+    It came before the write; or while nobody saw it; or, of a snapshot, began there.
+    """
+    end = (write[0], ends[write[0]])
+    return _Wanted(((read, write), (read, end), ((read[0], 1), end)))
 
 
 def _ended(witness: WitnessHistory, at: _At) -> float:

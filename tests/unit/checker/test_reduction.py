@@ -116,3 +116,29 @@ def test_a_part_of_an_innocent_history_is_innocent(seed: int, data: st.DataObjec
     whole = history(serial(random.Random(seed), 30, range(1, 5), 0))
     kept = data.draw(st.lists(st.booleans(), min_size=whole.mop_count, max_size=whole.mop_count))
     assert names(_projected(whole, np.array(kept, dtype=bool))) == set()
+
+
+def weak_registers(rng: random.Random, count: int) -> History:
+    """Return transactions that read any of the last values of three registers, or none."""
+    values: dict[int, list[int]] = {1: [], 2: [], 3: []}
+    planted: list[Planted] = []
+    for number in range(1, count + 1):
+        mops: list[Mop] = []
+        for key in rng.sample((1, 2, 3), rng.randint(1, 3)):
+            mops.append(("r", key, rng.choice([None, *values[key][-3:]])))
+            if rng.random() < 0.5:
+                values[key].append(number)
+                mops.append(("w", key, number))
+        planted.append((str(number % 3), OpType.OK, 10 * number, 10 * number + 9, mops))
+    return history(planted)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_witness_of_registers_is_a_history_that_shows_the_anomaly(seed: int) -> None:
+    """A read goes with the write of its value; what is left is well formed and shows the same."""
+    whole = weak_registers(random.Random(seed), 14)
+    for seen in check(whole).seen[:3]:
+        found = reduce(whole, seen)
+        validate(found.history)
+        assert seen.anomaly in names(found.history)
+        assert found.is_minimal

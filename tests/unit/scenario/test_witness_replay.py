@@ -71,6 +71,17 @@ def test_an_order_that_time_forbids_still_has_all_steps() -> None:
     assert told(steps)[:3] == ["0 begin", "0 append 1", "0 commit"]
 
 
+def test_an_intermediate_read_of_a_register_is_in_the_middle() -> None:
+    """It comes between the two writes of one transaction."""
+    builder = HistoryBuilder()
+    builder.record("0", OpType.OK, [("w", 1, 1), ("w", 1, 2)], start=0, end=5)
+    builder.record("1", OpType.OK, [("r", 1, 1)], start=0, end=9)
+    history = builder.history()
+    steps = told(witness_steps(witness_of(history, check(history).seen[0])))
+    first, second = (n for n, step in enumerate(steps) if step == "0 write 1")
+    assert first < steps.index("1 read 1") < second
+
+
 def test_keys_that_are_texts_become_numbers() -> None:
     """The tables' keys are numbers, whatever the history's are."""
     steps = witness_steps(

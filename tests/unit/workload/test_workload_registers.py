@@ -96,3 +96,20 @@ def test_a_serial_history_is_never_accused(seed: int) -> None:
             now = state
         history.append(txn(*mops, kind=kind))
     assert found(history) == {}
+
+
+def test_an_anomaly_has_the_smallest_history_of_what_the_judge_remembers() -> None:
+    """Reads of values whose writers are forgotten are left out, reads of nothing are not."""
+    judge = REGISTER.judge(Plan())
+    for process, mops in enumerate([(r(1), r(9, 5), w(2, 1)), (r(2), w(1, 1), w(8, 1))]):
+        done = txn(*mops)
+        judge.feed(Done(process, done.request, OK, done.value, 0, 1))
+    (only,) = judge.shown()
+    witness = only.evidence()
+    assert witness is not None
+    assert [
+        [(mop.f, mop.key, mop.value) for mop in each.mops] for each in witness.transactions
+    ] == [
+        [("r", 1, None), ("w", 2, 1)],
+        [("r", 2, None), ("w", 1, 1)],
+    ]
