@@ -1,8 +1,8 @@
 """Kernels: keys as small numbers, and appends found by key and value.
 
 How to think of it: hash tables with open addressing, of which each key has a part of its own, so
-that what is looked up together lies together. A hash is made of shifts alone, since products do not
-fit into the numbers that are used where nothing is compiled.
+that what is looked up together lies together. A hash is made of shifts (G. Marsaglia, "Xorshift
+RNGs", 2003), since a product does not fit into the numbers that are used where nothing is compiled.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ def number_keys(key: Ints, number: Int32s) -> int:
     for mop in range(len(key)):
         each = key[mop]
         mask = size - 1
-        slot = (each ^ (each >> 7) ^ (each >> 17) ^ (each >> 31) ^ (each >> 47)) & mask
+        mixed = each ^ (each << 13)
+        mixed ^= mixed >> 7
+        mixed ^= mixed << 17
+        slot = (mixed ^ (mixed >> 32)) & mask
         while slots[slot] > 0 and known[slots[slot] - 1] != each:
             slot = (slot + 1) & mask
         if slots[slot] == 0:
@@ -40,7 +43,10 @@ def number_keys(key: Ints, number: Int32s) -> int:
             for place in range(count):
                 each = known[place]
                 larger[place] = each
-                slot = (each ^ (each >> 7) ^ (each >> 17) ^ (each >> 31) ^ (each >> 47)) & mask
+                mixed = each ^ (each << 13)
+                mixed ^= mixed >> 7
+                mixed ^= mixed << 17
+                slot = (mixed ^ (mixed >> 32)) & mask
                 while slots[slot] > 0:
                     slot = (slot + 1) & mask
                 slots[slot] = place + 1
@@ -65,7 +71,10 @@ def fill_index(f: Bytes, value: Ints, number: Int32s, index_start: Ints, index: 
         start = index_start[number[mop]]
         mask = index_start[number[mop] + 1] - start - 1
         each = value[mop]
-        slot = (each ^ (each >> 7) ^ (each >> 17) ^ (each >> 31) ^ (each >> 47)) & mask
+        mixed = each ^ (each << 13)
+        mixed ^= mixed >> 7
+        mixed ^= mixed << 17
+        slot = (mixed ^ (mixed >> 32)) & mask
         while index[start + slot] >= 0:
             if value[index[start + slot]] == each:
                 twice += 1

@@ -54,9 +54,15 @@ def broken_promises(
     if not len(on_cycles):
         return
     by_session = on_cycles[np.argsort(history.start[on_cycles], kind="stable")].astype(np.int32)
-    pair = history.process[shown.owner].astype(np.int64) * len(shown.longest) + shown.number
-    number = np.empty(history.mop_count, np.int32)
-    pairs = kernels(number_keys)(frozen(pair), number)
+    is_on_cycle = np.zeros(len(history), np.bool_)
+    is_on_cycle[on_cycles] = True
+    mops = np.flatnonzero(is_on_cycle[shown.owner])
+    pair = history.process[shown.owner[mops]].astype(np.int64) * len(shown.longest)
+    pair += shown.number[mops]
+    numbered = np.empty(len(mops), np.int32)
+    pairs = kernels(number_keys)(frozen(pair), numbered)
+    number = np.full(history.mop_count, -1, np.int32)
+    number[mops] = numbered
     found = np.full((3, history.mop_count), -1, np.int32)
     kernels(_broken)(
         frozen(by_session),

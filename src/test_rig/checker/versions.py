@@ -162,7 +162,10 @@ def order_versions(
         begin = element_start[read]
         for place in range(element_start[read + 1] - begin):
             each = element[begin + place]
-            slot = (each ^ (each >> 7) ^ (each >> 17) ^ (each >> 31) ^ (each >> 47)) & mask
+            mixed = each ^ (each << 13)
+            mixed ^= mixed >> 7
+            mixed ^= mixed << 17
+            slot = (mixed ^ (mixed >> 32)) & mask
             while index[start + slot] >= 0 and value[index[start + slot]] != each:
                 slot = (slot + 1) & mask
             mop = index[start + slot]
@@ -247,7 +250,10 @@ def sift(
         mop = np.int32(-1)
         for at in range(element_start[read], element_start[read + 1]):
             each = element[at]
-            slot = (each ^ (each >> 7) ^ (each >> 17) ^ (each >> 31) ^ (each >> 47)) & mask
+            mixed = each ^ (each << 13)
+            mixed ^= mixed >> 7
+            mixed ^= mixed << 17
+            slot = (mixed ^ (mixed >> 32)) & mask
             while index[start + slot] >= 0 and value[index[start + slot]] != each:
                 slot = (slot + 1) & mask
             mop = index[start + slot]
@@ -326,7 +332,10 @@ def reorder(
         begin = sifted_start[longest[key]]
         for place in range(order_size[key]):
             each = sifted[begin + place]
-            slot = (each ^ (each >> 7) ^ (each >> 17) ^ (each >> 31) ^ (each >> 47)) & mask
+            mixed = each ^ (each << 13)
+            mixed ^= mixed >> 7
+            mixed ^= mixed << 17
+            slot = (mixed ^ (mixed >> 32)) & mask
             while value[index[start + slot]] != each:
                 slot = (slot + 1) & mask
             order[order_start[key] + place] = index[start + slot]
@@ -417,7 +426,10 @@ def link(
                 mask = index_start[key + 1] - begin - 1
                 for at in range(element_start[mop + 1] - 1, element_start[mop] - 1, -1):
                     each = element[at]
-                    slot = (each ^ (each >> 7) ^ (each >> 17) ^ (each >> 31) ^ (each >> 47)) & mask
+                    mixed = each ^ (each << 13)
+                    mixed ^= mixed >> 7
+                    mixed ^= mixed << 17
+                    slot = (mixed ^ (mixed >> 32)) & mask
                     while index[begin + slot] >= 0 and value[index[begin + slot]] != each:
                         slot = (slot + 1) & mask
                     found = index[begin + slot]
