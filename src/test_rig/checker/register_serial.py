@@ -161,7 +161,7 @@ def _schedule(
         result[size] = each
         size += 1
         if following[each] >= 0:
-            heappush(waiting, rank[following[each]])
+            heappush(waiting, np.int64(rank[following[each]]))
         for read in range(read_start[each], read_start[each + 1]):
             left[key[read_mop[read]]] -= 1
         for place in range(write_start[each], write_start[each + 1]):
@@ -169,7 +169,7 @@ def _schedule(
             last[key[mop]] = mop
             left[key[mop]] = reader_start[mop + 1] - reader_start[mop]
             for index in range(reader_start[mop], reader_start[mop + 1]):
-                heappush(waiting, rank[owner[read_mop[reader[index]]]])
+                heappush(waiting, np.int64(rank[owner[read_mop[reader[index]]]]))
         reads = read_start[each + 1] - read_start[each]
         writes = write_start[each + 1] - write_start[each]
         for turn in range(reads + writes):
@@ -183,7 +183,7 @@ def _schedule(
                 for index in range(reader_start[mop], reader_start[mop + 1]):
                     other = owner[read_mop[reader[index]]]
                     if not done[other]:
-                        heappush(waiting, rank[other])
+                        heappush(waiting, np.int64(rank[other]))
             if left[number] > 1:
                 continue
             while first[number] < writer_start[number + 1] and done[order[writer[first[number]]]]:
@@ -191,7 +191,7 @@ def _schedule(
             some = 0
             for index in range(first[number], writer_start[number + 1]):
                 if not done[order[writer[index]]]:
-                    heappush(waiting, writer[index])
+                    heappush(waiting, np.int64(writer[index]))
                     some += 1
                     if some == tried:
                         break

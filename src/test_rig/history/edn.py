@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from test_rig.errors import HistoryError
-from test_rig.history.jsonl import op_of, shown
+from test_rig.history.jsonl import error_text, op_of, shown
 
 if TYPE_CHECKING:
     from test_rig.history.operation import Op
     from test_rig.history.pairs import Placed
 
-__all__ = ["ops_from_edn", "ops_to_edn"]
+__all__ = ["error_from_edn", "ops_from_edn", "ops_to_edn"]
 
 _TOKEN = re.compile(
     r"""[\s,]*(?:;[^\n]*[\s,]*)*(?:
@@ -59,6 +59,16 @@ def ops_from_edn(text: str, *, file: str | None = None) -> Iterator[Placed]:
     except ValueError as error:
         where = f"line {text.count(chr(10), 0, at) + 1}"
         raise HistoryError([(where, f"no operation: {error}")], file=file) from error
+
+
+def error_from_edn(span: bytes) -> str | None:
+    """Return an operation's error as a text.
+
+    Raises:
+        ValueError: It is no EDN.
+    """
+    (found,) = _values(span.decode(), 0, is_inside=False)
+    return error_text(found[1])
 
 
 def _unwrapped(text: str) -> Iterator[tuple[int, Any]]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from test_rig.errors import HistoryError, UsageError
 from test_rig.history.arrow import read_arrow, read_parquet, write_arrow, write_parquet
 from test_rig.history.columns import History
-from test_rig.history.edn import ops_from_edn, ops_to_edn
+from test_rig.history.edn import error_from_edn, ops_from_edn, ops_to_edn
+from test_rig.history.edn_columns import columns_of_edn, is_worth_it
 from test_rig.history.jsonl import ops_from_jsonl, ops_to_jsonl
 from test_rig.history.operation import Op
 from test_rig.history.pairs import Placed, from_ops, to_ops
@@ -82,6 +83,11 @@ def read_history(path: Path, form: HistoryForm | None = None) -> History:
         if form is HistoryForm.PLUME:
             with path.open(encoding="utf-8") as lines:
                 return from_plume(lines, file=str(path))
+        if form is HistoryForm.EDN and is_worth_it(path.stat().st_size):
+            columns = columns_of_edn(path.read_bytes(), error_from_edn)
+            if columns is not None:
+                _validate(columns, path)
+                return columns
         return from_ops(read_ops(path, form), file=str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot be read: {error}", where=str(path)) from error

@@ -12,7 +12,7 @@ from test_rig.history.operation import Op, OpType
 if TYPE_CHECKING:
     from test_rig.history.pairs import Placed
 
-__all__ = ["op_of", "ops_from_jsonl", "ops_to_jsonl"]
+__all__ = ["error_text", "op_of", "ops_from_jsonl", "ops_to_jsonl"]
 
 _TYPES = {each.value: each for each in OpType}
 
@@ -49,7 +49,6 @@ def op_of(found: Any, place: int) -> Op:
     time = found.get("time")
     if time is not None and type(time) is not int:
         raise ValueError(f"time {time!r:.40} is no whole number")
-    error = found.get("error")
     return Op(
         process=str(found["process"]),
         type=_TYPES[kind],
@@ -57,8 +56,13 @@ def op_of(found: Any, place: int) -> Op:
         value=found.get("value"),
         time_ns=time or 0,
         index=place,
-        error=None if error is None else error if isinstance(error, str) else json.dumps(error),
+        error=error_text(found.get("error")),
     )
+
+
+def error_text(error: Any) -> str | None:
+    """Return an error as a text: JSON, where it is none; None for none."""
+    return error if error is None or isinstance(error, str) else json.dumps(error)
 
 
 def ops_to_jsonl(ops: Iterable[Op]) -> Iterator[str]:

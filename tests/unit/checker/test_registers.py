@@ -433,6 +433,7 @@ def test_compiled_loops_say_what_plain_ones_say() -> None:
             parts.append((f"{number} {process}", kind, start, end, moved))
     found = judged([*parts, *noise])
     assert {each.anomaly for each in found.seen} == expected
+    assert judged([*PLANTED["near a stale read"][0], *noise]).verdict is Verdict.VALID
 
 
 def test_keys_and_values_of_any_size_are_told_apart() -> None:

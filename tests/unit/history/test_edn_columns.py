@@ -1,0 +1,190 @@
+"""The fast way through EDN: what it accepts is what the general parser reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from test_rig.errors import HistoryError
+from test_rig.history import History, from_ops, read_history
+from test_rig.history.edn import error_from_edn, ops_from_edn
+from test_rig.history.edn_columns import columns_of_edn
+
+
+def plain(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a kernel as it stands."""
+    return kernel
+
+
+def fast(text: str) -> History | None:
+    """Return what the fast way reads."""
+    return columns_of_edn(text.encode(), error_from_edn, plain)
+
+
+def general(text: str) -> History:
+    """Return what the general parser reads."""
+    return from_ops(ops_from_edn(text))
+
+
+def differing(one: History, other: History) -> list[str]:
+    """Return the columns in which two histories differ."""
+    return [
+        each.name
+        for each in fields(History)
+        if not np.array_equal(getattr(one, each.name), getattr(other, each.name))
+    ]
+
+
+def written(rng: Random, count: int) -> str:
+    """Return operations of a few processes as Jepsen writes them, with all that it may write."""
+    lines: list[str] = []
+    waiting: dict[int, str] = {}
+    clients = {n: n for n in range(4)}
+    has_time = rng.random() < 0.8
+    has_tag = rng.random() < 0.3
+    for number in range(count):
+        client = rng.choice(list(clients))
+        process = clients[client]
+        parts = [f":index {number}"]
+        if process not in waiting:
+            kind, value = "invoke", mops(rng, is_known=False)
+            waiting[process] = value
+        else:
+            kind = rng.choice(["ok", "ok", "ok", "fail", "info"])
+            value = mops(rng, is_known=True) if rng.random() < 0.8 else "nil"
+            begun = waiting.pop(process)
+            value = begun if rng.random() < 0.3 else value
+            if kind == "info":
+                clients[client] = process + 4
+        parts += [f":type :{kind}", f":process {process}", ":f :txn", f":value {value}"]
+        if has_time:
+            parts.append(f":time {number * 100}")
+        if kind in ("fail", "info"):
+            parts.append(
+                rng.choice([":error :timeout", ':error [:conn "lost, } it"]', ":error nil"])
+            )
+        if rng.random() < 0.3:
+            head, *rest = parts
+            rng.shuffle(rest)
+            parts = [head, *rest]
+        lines.append(("#jepsen.history.Op" if has_tag else "") + f"{{{', '.join(parts)}}}")
+        if rng.random() < 0.05:
+            lines.append(
+                '{:type :info, :process :nemesis, :f :start, :value [:cut {"n1" #{"n2"}}]}'
+                if rng.random() < 0.5
+                else "{:type :info, :process :nemesis, :f :stop, :value nil}"
+            )
+    return "\n".join(lines) + rng.choice(["", "\n"])
+
+
+def mops(rng: Random, *, is_known: bool) -> str:
+    """Return micro-operations."""
+    found = []
+    for _ in range(rng.randint(0, 4)):
+        key = rng.randint(-3, 9)
+        if rng.random() < 0.5:
+            found.append(f"[:{rng.choice(['append', 'w'])} {key} {rng.randint(-5, 10**12)}]")
+        else:
+            values = " ".join(str(rng.randint(0, 99)) for _ in range(rng.randint(0, 4)))
+            what = rng.choice([f"[{values}]", str(rng.randint(0, 99)), "nil"])
+            found.append(f"[:r {key} {what if is_known else 'nil'}]")
+    return f"[{' '.join(found)}]"
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 10**9), st.integers(1, 30))
+def test_both_ways_read_the_same(seed: int, count: int) -> None:
+    """Column by column, whatever the order of the fields and the types of reads."""
+    text = written(Random(seed), count)
+    found = columns_of_edn(text.encode(), error_from_edn, plain)
+    if found is not None:
+        whole = columns_or_refusal(text)
+        assert isinstance(whole, History)
+        assert differing(found, whole) == []
+
+
+def columns_or_refusal(text: str) -> History | None:
+    """Return what the general parser reads; None where it refuses, or only uniqueness is broken."""
+    try:
+        return general(text)
+    except HistoryError as error:
+        if all("values must be unique" in what for _, what in error.problems):
+            return _unchecked(text)
+        return None
+
+
+def _unchecked(text: str) -> History:
+    from test_rig.history import pairs
+
+    validate, pairs.validate = pairs.validate, lambda history: None
+    try:
+        return general(text)
+    finally:
+        pairs.validate = validate
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 10**9), st.integers(1, 8), st.integers(1, 3))
+def test_what_is_accepted_after_damage_is_what_the_general_parser_reads(
+    seed: int, count: int, times: int
+) -> None:
+    """Bytes are changed, left out or doubled: the fast way gives up, or reads the same."""
+    rng = Random(seed)
+    text = written(rng, count)
+    for _ in range(times):
+        at = rng.randrange(len(text))
+        new = rng.choice(["", text[at] * 2, *'[]{}:#;"\\ ,0-1anrx(\n'])
+        text = text[:at] + new + text[at + 1 :]
+    found = fast(text)
+    if found is not None:
+        whole = columns_or_refusal(text)
+        assert isinstance(whole, History), text
+        assert differing(found, whole) == [], text
+
+
+def test_usual_files_go_the_fast_way() -> None:
+    """It is not always given up."""
+    rng = Random(1)
+    texts = [written(rng, 20) for _ in range(40)]
+    accepted = [each for each in texts if fast(each) is not None]
+    assert len(accepted) > 25
+
+
+def large(damage: str = "") -> str:
+    """Return a file that is large enough for the fast way."""
+    lines = []
+    for number in range(6000):
+        for place, kind in enumerate(("invoke", "ok")):
+            value = f"[[:append {number % 9} {number}] [:r 10 nil]]"
+            lines.append(
+                f"{{:index {2 * number + place}, :type :{kind}, :process {number % 5}, :f :txn, "
+                f":value {value}, :time {number * 10 + place}}}"
+            )
+    lines[7000] += damage
+    return "\n".join(lines)
+
+
+def test_a_large_file_is_read_by_compiled_code(tmp_path: Path) -> None:
+    """And it is what the general parser reads."""
+    pytest.importorskip("numba")
+    text = large()
+    assert len(text) > 1_000_000
+    path = tmp_path / "h.edn"
+    path.write_text(text)
+    assert differing(read_history(path), general(text)) == []
+
+
+def test_a_mistake_in_a_large_file_is_told_with_its_place(tmp_path: Path) -> None:
+    """The general parser tells it."""
+    path = tmp_path / "h.edn"
+    path.write_text(large(damage=" ]"))
+    with pytest.raises(HistoryError, match="line 7001: no EDN: ] closes nothing"):
+        read_history(path)
