@@ -135,7 +135,7 @@ def _schedule(
     own = np.zeros(keys, dtype=np.int32)
     result = np.empty(len(order), dtype=np.int32)
     size = 0
-    waiting = [0]
+    waiting: Any = [0]
     for place in range(1, len(order)):
         waiting.append(place)  # noqa: PERF402 - compiled
     while len(waiting) > 0:
