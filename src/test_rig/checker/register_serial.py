@@ -137,7 +137,7 @@ def _schedule(
     size = 0
     waiting: Any = [0]
     for place in range(1, len(order)):
-        waiting.append(place)  # noqa: PERF402 - compiled
+        waiting.append(place)
     while len(waiting) > 0:
         each = order[heappop(waiting)]
         if done[each] or (before[each] >= 0 and not done[before[each]]):
