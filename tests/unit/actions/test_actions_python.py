@@ -311,14 +311,12 @@ def test_reloads_under_traffic_fail_no_call(tmp_path: Path) -> None:
 
         thread = threading.Thread(target=traffic)
         thread.start()
-        until = time.monotonic() + 12
         swapped = 0
-        while swapped < 3 or (swapped < 100 and time.monotonic() < until):
+        while swapped < 10:  # `benchmarks/action_faults.py reloads` does a hundred
             running.path.write_text(text.format(swapped + 1))
             swapped += running.driver.reload()
         done.set()
         thread.join(LIMIT_S)
-    assert swapped >= 3
     assert all(answer.fate is Fate.DELIVERED for answer in answers)
     assert versions == sorted(versions)
 
