@@ -60,8 +60,10 @@ def columns_of_edn(
         compile_: Makes kernels fast.
     """
     data = np.frombuffer(content, dtype=np.uint8)
-    most = np.bincount(data, minlength=256) if len(data) else np.zeros(256, dtype=np.int64)
-    rooms = (int(most[ord("{")]), int(most[ord("[")]), int(most[ord(" ")] + most[ord("[")]))
+    lists = content.count(b"[")
+    # Elements stand apart by spaces or commas, or begin a list.
+    apart = content.count(b" ") + content.count(b",") + content.count(b"\n")
+    rooms = (content.count(b"{"), lists, apart + lists)
     scanned = compile_(scan)(data, *rooms)
     is_whole, kinds, processes, times, counts, errors, skipped, *columns = scanned
     f, key, value, lengths, elements = columns
