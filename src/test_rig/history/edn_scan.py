@@ -41,7 +41,8 @@ def scan(data: Any, op_room: int, mop_room: int, element_room: int) -> Any:
             at += 1
             while at < size and (97 <= data[at] <= 122 or 65 <= data[at] <= 90 or data[at] == 46):
                 at += 1
-        if at == size or data[at] != 123:
+        # A bare # makes a set.
+        if at == size or data[at] != 123 or data[at - 1] == 35:
             is_whole = False
             break
         at += 1

@@ -158,6 +158,11 @@ def test_usual_files_go_the_fast_way() -> None:
     assert len(accepted) > 25
 
 
+def test_a_set_is_no_operation() -> None:
+    """It begins with a mark that tags have too."""
+    assert fast("#{:type :invoke, :process 0, :value []}") is None
+
+
 def large(damage: str = "") -> str:
     """Return a file that is large enough for the fast way."""
     lines = []
