@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import pymysql
@@ -25,6 +26,9 @@ __all__ = ["MysqlWire"]
 T = TypeVar("T")
 
 _LOAD_BATCH = 1000
+_WHOLE = frozenset((int,))
+#: The name in a column's description.
+_NAME = itemgetter(0)
 
 
 class _Cursor(pymysql.cursors.Cursor):
@@ -35,6 +39,13 @@ class _Cursor(pymysql.cursors.Cursor):
     def execute(self, query: str, args: Any = None) -> int:
         self._executed = query if args is None else self.mogrify(query, args)
         return int(self._query(self._executed))  # type: ignore[attr-defined]  # stubs lack it
+
+    def mogrify(self, query: str, args: Any = None) -> str:
+        """Return the text that is sent: whole numbers, as of keys, need no escaping."""
+        if type(args) is tuple and _WHOLE.issuperset(map(type, args)):
+            with suppress(TypeError):  # as many as there are places: the library's error
+                return query % args
+        return str(super().mogrify(query, args))
 
     @property
     def has_more(self) -> bool:
@@ -203,5 +214,5 @@ def _connection(url: TargetUrl) -> pymysql.Connection[Any]:
 def _answer(cursor: Any) -> Result:
     if cursor.description is None:
         return Result(row_count=cursor.rowcount, last_insert_id=cursor.lastrowid or None)
-    columns = tuple([column[0] for column in cursor.description])
+    columns = tuple(map(_NAME, cursor.description))
     return Result(columns, tuple(cursor.fetchall()), cursor.rowcount)

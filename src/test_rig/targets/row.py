@@ -27,12 +27,13 @@ class Row(dict[str, Any]):
     def all_of(cls, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> list[Row]:
         """Return a row for each tuple of values, as long as the columns.
 
-        It is the constructor without its cost for each, which an argument by name would double.
+        It is the constructor without its cost for each: of a point query's, most is this.
         """
         made = []
         for values in rows:
             row = cls.__new__(cls)
-            row.update(zip(columns, values))  # noqa: B905 - a driver's answer is rectangular
+            for name, value in zip(columns, values):  # noqa: B905 - an answer is rectangular
+                row[name] = value
             row._values = values
             made.append(row)
         return made
