@@ -208,7 +208,7 @@ class WorkflowSettings(Table):
         description="The store: sqlite:///file, or postgresql://user@host/db.",
     )
     max_tasks: Count = Field(
-        default=32, description="How many tasks run at the same time in one process."
+        default=64, description="How many tasks run at the same time in one process."
     )
     lease_secs: PositiveSeconds = Field(
         default=15.0,

@@ -27,7 +27,7 @@ class Limits:
     """How much of everything; for one process."""
 
     #: Tasks that run at the same time.
-    max_tasks: int = 32
+    max_tasks: int = 64
     #: Runs that are worked on at the same time; the others wait in the store.
     max_runs: int = 1000
     max_context_bytes: int = MAX_CONTEXT_BYTES

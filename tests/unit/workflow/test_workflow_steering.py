@@ -87,6 +87,8 @@ def test_an_event_reaches_its_run_once(store: str, say: Say) -> None:
     waiting = task("waiting", wait_for="approved")(lambda c: {"by": c["approved"]["by"]})
     with Executor(store) as executor:
         handle = executor.submit(Workflow("w", [waiting], version="1"))
+        while executor.store.status(handle.run_id) is None:
+            time.sleep(0.005)  # `submit` does not wait for the record
         assert say("signal", "last", "approved", "{").exit_code != 0
         assert say("signal", "last", "approved", '{"by": "me"}').exit_code == 0
         assert say("signal", "last", "approved", '{"by": "you"}').exit_code == 1
