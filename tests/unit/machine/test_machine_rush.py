@@ -100,7 +100,7 @@ def test_the_limit_of_transitions_holds_on_a_known_way():
 
 
 def test_a_rule_made_on_the_way_counts_at_once():
-    """Also for an answer that was followed before."""
+    """Also for an answer that was followed before, and that this very call gives."""
     machine = DynamicStateMachine()
 
     class Ruling(_Lap):
@@ -110,11 +110,13 @@ def test_a_rule_made_on_the_way_counts_at_once():
             return super().execute(context)
 
     machine.register_handler("Initial", _Lap("a", 1, ("", None)))
-    machine.register_handler("a", Ruling("b", 6, ("", None)))
+    ruling = Ruling("b", 6, ("", None))
+    machine.register_handler("a", ruling)
     for name in "bc":
         machine.register_handler(name, _Lap("a", 1_000, ("", None)))
     result = machine.run()
     assert "a must not lead there" in result.error.message
+    assert ruling.left == 2, "the visit that made the rule is the last one"
 
 
 def test_the_trace_is_a_sequence_of_entries():
