@@ -188,30 +188,34 @@ class Runner:
             for test in self._journey.tests_left():
                 self._ledger.note(f"{test} did not run")
         except Exception as error:  # noqa: BLE001 - thread top: a defect of ours is a failed run
+            self._watch.running.clear()  # a listener may have raised, between two visits
             self._ledger.fail(error, Call(context.current_state, "machine", Phase.EXECUTE))
 
     def _rush(self, state: State) -> State:
         """Visit state after state; return where to go once a visit was not the usual one."""
         context, journey, watch, now_ns = self._context, self._journey, self._watch, self._now_ns
         running, note = watch.running, self._ledger.calls.extend
-        begin, end, spellings = running.append, running.pop, self._order.chart.spellings
-        roster, is_heard = self._order.roster, self._order.emit is not emit_nothing
-        exit_ns, run_deadline_ns, last_ns = self._exit_ns, self._run_deadline_ns, self._last_ns
+        spellings, roster = self._order.chart.spellings, self._order.roster
+        is_heard, exit_ns = self._order.emit is not emit_nothing, self._exit_ns
+        run_deadline_ns, last_ns = self._run_deadline_ns, self._last_ns
         moves, most_moves = 0, journey.plain_moves_left
         serving, revision = self._serving_of(state), self._revision
         error: BaseException | None = None
+        watch.begin(serving.on_enter, run_deadline_ns)
         while True:
-            if roster.revision != revision:
-                serving, revision = self._serving_of(serving.state), self._revision
             answer: object = _NOTHING
             call, deadline_ns = serving.on_enter, run_deadline_ns
             if serving.limit_ns is not None:
                 deadline_ns = min(last_ns + serving.limit_ns, run_deadline_ns)
             context.current_state, visit_ns = serving.state, last_ns
-            if last_ns > deadline_ns or watch.is_interrupted or moves == most_moves:
+            if (
+                last_ns > deadline_ns
+                or moves == most_moves
+                or watch.is_interrupted
+                or roster.revision != revision
+            ):
                 break
             watch.deadline_ns = deadline_ns
-            begin(call)
             try:
                 answer = serving.enter(context)
                 if answer is not None:
@@ -219,8 +223,8 @@ class Runner:
                 end_ns = now_ns()
                 if end_ns > deadline_ns:
                     break
-                # The visit stays under watch: the watcher is told where it is. An IndexError
-                # means that the watcher came first, here as at the end.
+                # The rush stays under watch: the watcher is told where it is. An IndexError
+                # means that the watcher came first, here as below.
                 running[0] = serving.on_execute
                 note((call, last_ns, end_ns, answer))
                 last_ns, call, answer = end_ns, serving.on_execute, _NOTHING
@@ -239,7 +243,7 @@ class Runner:
                 end_ns = now_ns()
                 if answer is not None or end_ns > deadline_ns:
                     break
-                end()
+                running[0] = following.on_enter
             except BaseException as caught:  # noqa: BLE001 - the door: `_visit` deals with it
                 # It is the function's error only if it did not answer.
                 error = caught if answer is _NOTHING else None
@@ -248,12 +252,21 @@ class Runner:
             last_ns = end_ns
             if is_heard:
                 self._measure(serving, visit_ns)
+                last_ns = now_ns()  # what the listener took is not the next visit's
             serving = following
         journey.count_moves(moves)
-        self._last_ns, outcome = last_ns, None
+        self._last_ns = last_ns
         if error is not None or answer is not _NOTHING:
             outcome = _Outcome(last_ns, answer, error)
-        return self._visit(serving, deadline_ns, call, outcome)
+            return self._visit(serving, deadline_ns, call, outcome)
+        # Nothing of this visit was called yet; a watcher that came first shows in what time it is.
+        cut = watch.end()
+        if cut is Cut.ABANDONED:
+            raise _AbandonedError
+        if cut is not None:
+            self._last_ns = now_ns()
+        serving = self._serving_of(serving.state)
+        return self._visit(serving, self._deadline_of(serving), serving.on_enter, None)
 
     def _visit(
         self, serving: _Serving, deadline_ns: int, call: Call, outcome: _Outcome | None
@@ -326,8 +339,7 @@ class Runner:
         """Visit what a whole test asked for, within its time, and come back to it."""
         self._context.current_state = to
         serving = self._serving_of(to)
-        if serving.limit_ns is not None:
-            deadline_ns = min(self._last_ns + serving.limit_ns, deadline_ns)
+        deadline_ns = min(self._deadline_of(serving), deadline_ns)
         to = self._visit(serving, deadline_ns, serving.on_enter, None)
         if to is not test:
             raise _DetourFailedError
@@ -358,6 +370,12 @@ class Runner:
             serving = _Serving(state, order.roster[state], limit_s=limit_s)
             self._serving[state] = serving
         return serving
+
+    def _deadline_of(self, serving: _Serving) -> int:
+        """Return by when a visit that begins now must have left `execute`."""
+        if serving.limit_ns is None:
+            return self._run_deadline_ns
+        return min(self._last_ns + serving.limit_ns, self._run_deadline_ns)
 
     def _refuse_late(self, call: Call, deadline_ns: int) -> None:
         if self._watch.is_interrupted:

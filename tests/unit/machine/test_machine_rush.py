@@ -119,6 +119,54 @@ def test_a_rule_made_on_the_way_counts_at_once():
     assert ruling.left == 2, "the visit that made the rule is the last one"
 
 
+def _heard(listener, *, run_s=60.0):
+    """Run round a and b with a listener, which is called between visits; return machine, result."""
+    machine = DynamicStateMachine(limits=Limits(run_s=run_s), emit=lambda _: listener(machine))
+    machine.register_handler("Initial", _Lap("a", 1, ("", None)))
+    machine.register_handler("a", _Lap("b", 6, ("", None)))
+    machine.register_handler("b", _Lap("a", 1_000, ("", None)))
+    return machine.run()
+
+
+def _at(visit, work):
+    """Return a listener that does something after so many visits."""
+    left = [visit]
+
+    def listener(machine):
+        left[0] -= 1
+        if left[0] == 0:
+            work(machine)
+
+    return listener
+
+
+def test_a_run_whose_limit_passes_between_two_visits_has_timed_out():
+    """The state that was next is not entered, and what was done is on record."""
+    result = _heard(_at(6, lambda _: time.sleep(0.6)), run_s=0.5)
+    assert result.status is ResultStatus.TIMED_OUT
+    assert "reached the run's limit of 0.5 s" in result.error.message
+    assert [entry.phase for entry in result.trace] == [Phase.ENTER, Phase.EXECUTE, Phase.EXIT] * 6
+
+
+def test_a_handler_registered_between_two_visits_serves_the_next():
+    """Though the way there was gone before."""
+    last = _Lap("Completed", 0, ("", None))
+    result = _heard(_at(5, lambda machine: machine.register_handler("b", last)))
+    assert (result.status, last.exits) == (ResultStatus.PASSED, 1)
+
+
+def test_a_listener_that_raises_between_two_visits_fails_the_run():
+    """It hangs nothing, and what was done is on record."""
+
+    def raising(_):
+        raise RuntimeError("nobody listens")
+
+    result = _heard(_at(6, raising))
+    assert result.status is ResultStatus.ERROR
+    assert "nobody listens" in result.error.message
+    assert len(result.trace) == 18
+
+
 def test_the_trace_is_a_sequence_of_entries():
     """Length, order, slices and comparison are those of a tuple."""
     trace = DynamicStateMachine("sqlite://").run().trace
