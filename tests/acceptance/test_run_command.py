@@ -109,6 +109,7 @@ def test_misbehaviour_costs_its_own_verdict_only(
     assert remarks(found["BlindHandler"]) == ["checked nothing"]
     assert remarks(found["IdleHandler"]) == ["checked nothing"]
     assert "left behind" in remarks(found["LockedAwayHandler"])
+    assert "(LockedAwayHandler.timeout_s)" in found["LockedAwayHandler"]["reason"]
     assert found["DyingHandler"]["output"] == "last words\n"
     assert "exit code 7" in found["DyingHandler"]["reason"]
     assert any("UPDATE" in each["sql"] for each in found["DyingHandler"]["statements"])

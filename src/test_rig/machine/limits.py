@@ -21,6 +21,8 @@ class Limits:
     transitions: int = 10_000
     #: The whole run, without the clean-up at its end; None: no limit.
     run_s: float | None = 3600.0
+    #: What the one who set `run_s` calls it, for messages.
+    run_name: str = "run_s"
     #: One visit of one state: `enter` and every `execute`; None: no limit but the run's.
     state_s: float | None = None
     #: One `exit`, and closing what the run opened.

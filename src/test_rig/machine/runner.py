@@ -432,7 +432,7 @@ class Runner:
         if call.phase is Phase.EXIT:
             return f"its limit of {limits.exit_s:g} s (exit_s)"
         if self._now_ns() >= self._run_deadline_ns:
-            return f"the run's limit of {limits.run_s:g} s (run_s)"
+            return f"the run's limit of {limits.run_s:g} s ({limits.run_name})"
         state_s = self._order.state_limits.get(call.state, limits.state_s)
         return f"the state's limit of {state_s:g} s (state_s)"
 

@@ -115,7 +115,7 @@ class MultiConnectionStateMachine:
         self._coordinator = coordinator or ConnectionCoordinator()
         self._default = target
         config = self._coordinator.shared_state.global_config
-        self._limits = limits or Limits(run_s=config.test_duration)
+        self._limits = limits or Limits(run_s=config.test_duration, run_name="test_duration")
         self._machines: dict[str, StateMachine] = {}
 
     @property

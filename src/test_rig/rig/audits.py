@@ -180,7 +180,8 @@ def _wants_password(error: TargetError) -> bool:
 
 def _go_there(config: AppConfig, target: Target) -> PathTaken:
     """Run the machine's standard path: connect, try, verify, ask for the version."""
-    machine = StateMachine(target, limits=Limits(run_s=config.test.timeout_secs))
+    limits = Limits(run_s=config.test.timeout_secs, run_name="test.timeout_secs")
+    machine = StateMachine(target, limits=limits)
     result = machine.run()
     if result.error is not None:
         if isinstance(result.error.exception, RigError):

@@ -201,6 +201,7 @@ def _limits(order: Order, case: _Case) -> Limits:
     return Limits(
         transitions=own or order.limits.transitions,
         run_s=own_s or order.limits.handler_s,
+        run_name="test.timeout_secs" if own_s is None else f"{case.name}.timeout_s",
         exit_s=order.limits.exit_s,
     )
 
