@@ -235,6 +235,31 @@ def test_a_large_value_is_kept_once_however_many_rows_have_it(url: str) -> None:
     forget("test_rig")
 
 
+def test_texts_and_numbers_come_back_as_they_were(url: str) -> None:
+    """Whatever characters a name, a value or an error has: rows go to the server within JSON."""
+    odd = "é 🚂 \\ \" ' {a,b} \\u0000 \t \x7f %s ? :x null"
+
+    @task(id=odd, dependencies=[])
+    def echo(context: dict[str, Any]) -> None:
+        context["echo"] = [context["odd"], 0.1 + 0.2, 2**62, -1e-300, None]
+
+    @task(id="never", dependencies=[odd])
+    def never(context: dict[str, Any]) -> None:
+        raise ValueError(odd)
+
+    with Executor(url) as executor:
+        run_id = executor.run(Workflow(odd, [echo, never], version="1"), {"odd": odd + "\0"}).run_id
+        saved = executor.saved(run_id)
+        found = executor.get(run_id)
+    assert found.final_context["echo"] == [odd + "\0", 0.1 + 0.2, 2**62, -1e-300, None]
+    assert found.workflow == odd
+    assert odd in str(found.task_results["never"].error)
+    assert {step.key: step.attempt for step in saved.steps} == {odd: 1, "never": 1}
+    assert 0 < time.time() - saved.run.created < 60
+    assert saved.run.finished is not None
+    assert saved.run.created < saved.run.finished
+
+
 def test_a_store_of_a_newer_release_is_refused(url: str) -> None:
     """With both versions, before anything is changed."""
     with Executor(url) as executor, executor.store.transaction() as say:  # type: ignore[attr-defined]  # every store has it

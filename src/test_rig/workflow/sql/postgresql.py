@@ -27,9 +27,9 @@ from test_rig.errors import WorkflowError
 from test_rig.resilience import without_passwords
 from test_rig.workflow.records import Batch
 from test_rig.workflow.sql.pulses import Pulses
+from test_rig.workflow.sql.recordset import batch_statement
 from test_rig.workflow.sql.schema import MIGRATIONS, check_version
 from test_rig.workflow.sql.statements import Say, SqlStore
-from test_rig.workflow.sql.unnest import batch_statement
 from test_rig.workflow.store import WorkerLost
 
 __all__ = ["PostgresStore"]

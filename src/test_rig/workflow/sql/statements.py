@@ -20,7 +20,7 @@ from test_rig.workflow.records import AttemptRow, RunRow, Saved, SignalRow, Step
 from test_rig.workflow.sql.schema import STEP_COLUMNS
 from test_rig.workflow.states import RunStatus, TaskStatus
 
-__all__ = ["INSERT_PAYLOAD", "RUN_COLUMNS", "Say", "SqlStore", "run_values"]
+__all__ = ["ATTEMPT_COLUMNS", "INSERT_PAYLOAD", "RUN_COLUMNS", "Say", "SqlStore", "run_values"]
 
 RUN_COLUMNS = (
     "id, workflow, version, status, input, created, priority, output, error, owner, recoveries, "
@@ -31,7 +31,7 @@ INSERT_PAYLOAD = (
     "INSERT INTO wf_payload (sha256, codec, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 )
 _RUN_MARKS = ", ".join("?" * 18)
-_ATTEMPT_COLUMNS = "run_id, key, attempt, status, error, started, finished, worker, next_at"
+ATTEMPT_COLUMNS = "run_id, key, attempt, status, error, started, finished, worker, next_at"
 _FINAL = "('Completed', 'Failed', 'Cancelled', 'TimedOut')"
 
 #: Executes one statement; returns its rows, or for a change the number of rows as one row.
@@ -59,7 +59,7 @@ def _step(row: Sequence[Any]) -> StepRow:
 
 
 def _attempt(row: Sequence[Any]) -> AttemptRow:
-    values = dict(zip(_ATTEMPT_COLUMNS.split(", "), row, strict=True))
+    values = dict(zip(ATTEMPT_COLUMNS.split(", "), row, strict=True))
     return AttemptRow(**{**values, "status": TaskStatus(values["status"])})
 
 
@@ -359,9 +359,7 @@ def _saved(say: Say, ids: Sequence[str]) -> list[Saved]:
             bare[row[0]] = _run(row)
         for row in say(f"SELECT {STEP_COLUMNS} FROM wf_step WHERE run_id IN ({marks})", some):
             steps.setdefault(row[0], []).append(_step(row))
-        sql = (
-            f"SELECT {_ATTEMPT_COLUMNS} FROM wf_attempt WHERE run_id IN ({marks}) ORDER BY attempt"
-        )
+        sql = f"SELECT {ATTEMPT_COLUMNS} FROM wf_attempt WHERE run_id IN ({marks}) ORDER BY attempt"
         for row in say(sql, some):
             attempts.setdefault(row[0], []).append(_attempt(row))
         sql = f"SELECT run_id, name, payload, created FROM wf_signal WHERE run_id IN ({marks})"
