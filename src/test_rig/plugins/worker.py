@@ -21,6 +21,7 @@ import msgspec
 
 from test_rig.errors import PluginError, Problem
 from test_rig.plugins.worker_answer import Answer, Answers, Call, Each, WorkerPlan
+from test_rig.plugins.worker_guardian import Guardian
 from test_rig.plugins.worker_process import WorkerProcess
 
 __all__ = ["Worker", "WorkerResting"]
@@ -65,6 +66,8 @@ class Worker:
         self._prepare, self._on_line = prepare, on_line or _drop_line
         self._guard = threading.RLock()
         self._process: WorkerProcess | None = None
+        #: What the last process was forked from, where it is free.
+        self._guardian: Guardian | None = None
         self._deaths = 0
         self._rests_until = 0.0
         self._last_death = ""
@@ -188,7 +191,11 @@ class Worker:
     def _begin(self) -> WorkerProcess:
         self.starts += 1
         try:
-            process = self._process = WorkerProcess(self.plan, self._on_line)
+            guardian, self._guardian = self._guardian, None
+            if guardian is not None and not guardian.is_free:
+                guardian.close()
+                guardian = None
+            process = self._process = WorkerProcess(self.plan, self._on_line, guardian)
             load = Call("?load", (_ENCODE(self._load_order()),))
         except OSError as error:
             where = self.plan.python or str(self.plan.script.path)
@@ -242,6 +249,11 @@ class Worker:
         if process is not None:
             with suppress(OSError):
                 process.close()
+            if process.guardian.is_free:
+                self._guardian = process.guardian
+        if self._is_closed and self._guardian is not None:
+            self._guardian.close()
+            self._guardian = None
 
 
 def _after(calls: Sequence[Call] | Each, done: int) -> Sequence[Call] | Each:

@@ -1,11 +1,13 @@
 """The worker's own file: runs in any Python from 3.8 on, with nothing but the standard library.
 
-Theory of operation: `python -I worker_child.py SOCKET LIFELINE DUMP STAMP`, four inherited
-descriptors. The process forks once. The parent is the guardian: it adopts whatever the script
-leaves behind (subreaper), obeys the lifeline (`d` asks where the worker stands, `k` or the end of
-the line kills), and when the worker is gone it kills all descendants and tells the exit status. The
-child is the worker: it reads requests from the socket (four bytes of length, then JSON), runs the
-calls in turn and answers. Standard output is never the protocol.
+Theory of operation: `python -I worker_child.py LIFELINE`, an inherited descriptor. The process is
+the guardian, in which nothing of the script is ever loaded. It obeys the lifeline: `b` comes with
+four descriptors (socket, dump, stamp, output) and has it fork a worker, `d` asks where the worker
+stands, `k` kills it, and so does the end of the line, which ends the guardian too. It adopts
+whatever the script leaves behind (subreaper); when the worker is gone it kills all descendants,
+tells the exit status and waits for the next `b`: a fork takes a millisecond where an interpreter
+takes a hundred on a busy machine. The worker reads requests from its socket (four bytes of length,
+then JSON), runs the calls in turn and answers. Standard output is never the protocol.
 
 The stamp is memory that the rig reads too: which request, which call of it, since when. So the
 guilty call is known however the worker ends.
@@ -13,6 +15,7 @@ guilty call is known however the worker ends.
 
 from __future__ import annotations
 
+import _socket  # without the classes of `socket`, which the worker need not have
 import ctypes
 import faulthandler
 import json
@@ -25,7 +28,7 @@ import struct
 import sys
 import time
 from types import ModuleType
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 try:
     from msgspec.json import decode as _decode  # three times as fast, where the venv has it
@@ -58,37 +61,51 @@ def _prctl(option: int, value: int) -> None:
 
 
 def main() -> None:
-    """Fork; be guardian or worker."""
-    sock, life, dump, stamp = (int(each) for each in sys.argv[1:5])
+    """Guard one worker after the other, each a fork of this process as it was in the beginning."""
+    life = _socket.socket(fileno=int(sys.argv[1]))
     _prctl(_SUBREAPER, 1)
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     guardian = os.getpid()
-    worker = os.fork()
-    if worker == 0:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for each in (reading, writing, life):
-            os.close(each)
-        os.setsid()
-        _prctl(_SUBREAPER, 0)
-        if len(sys.argv) > 5:
-            _enter_sandbox(json.loads(sys.argv[5]), dump)
-        _prctl(_DEATH_SIGNAL, signal.SIGKILL)
-        if os.getppid() == guardian:
-            Work(sock, dump, stamp).run()
-        os._exit(0)
     nothing = os.open(os.devnull, os.O_RDWR)
-    for each in (0, 1, 2, sock, dump, stamp):
-        os.dup2(nothing, each)
-    code = _guard(worker, life, reading)
-    _kill_descendants()
-    try:
-        os.write(life, str(code).encode())
-    except OSError:
-        pass  # nobody is there any more
+    while True:
+        sock, dump, stamp, output = _next_life(life)
+        worker = os.fork()
+        if worker == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            life.close()
+            for each in (reading, writing, nothing, output):
+                os.close(each)
+            _work(guardian, sock, dump, stamp)
+        for each in (1, 2):  # until here they told why there is no guardian
+            os.dup2(nothing, each)
+        for each in (sock, dump, stamp, output):
+            os.close(each)
+        code = _guard(worker, life, reading)
+        _kill_descendants()
+        try:
+            life.send(str(code).encode())
+        except OSError:
+            os._exit(0)  # nobody is there any more
+
+
+def _work(guardian: int, sock: int, dump: int, stamp: int) -> None:
+    """Be the worker, to the end of the process."""
+    os.setsid()
+    for each in (sock, dump, stamp):  # whatever the script starts need not have them
+        os.set_inheritable(each, False)
+    os.lseek(0, 0, os.SEEK_SET)  # a worker before may have read it
+    _prctl(_SUBREAPER, 0)
+    if len(sys.argv) > 2:
+        _enter_sandbox(json.loads(sys.argv[2]), dump)
+    _prctl(_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() == guardian:
+        Work(sock, dump, stamp).run()
     os._exit(0)
 
 
@@ -155,17 +172,28 @@ def _enter_sandbox(granted: Dict[str, Any], dump: int) -> None:
 # -- the guardian --------------------------------------------------------------------------------
 
 
-def _guard(worker: int, life: int, reading: int) -> int:
+def _next_life(life: _socket.socket) -> Tuple[int, ...]:
+    """Wait until a worker is wanted, and return its descriptors; end with the line."""
+    size = struct.calcsize("4i")
+    while True:
+        told, given, _, _ = life.recvmsg(64, _socket.CMSG_SPACE(size))
+        if not told:
+            os._exit(0)
+        for _, _, packed in given:  # what is told without them came late, for the one before
+            return struct.unpack("4i", packed[:size])
+
+
+def _guard(worker: int, life: _socket.socket, reading: int) -> int:
     """Wait for the worker's end, and return its status: an exit code, or minus a signal."""
     while True:
         code = _reap(worker)
         if code is not None:
             return code
-        ready, _, _ = select.select([life, reading], [], [])
+        ready, _, _ = select.select([life.fileno(), reading], [], [])
         if reading in ready:
             os.read(reading, 4096)
-        if life in ready:
-            told = os.read(life, 64)
+        if life.fileno() in ready:
+            told = life.recv(64)
             if b"d" in told:
                 os.kill(worker, signal.SIGUSR1)
             if not told or b"k" in told:

@@ -9,26 +9,22 @@ import select
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from test_rig.plugins.worker_answer import Answer, Answers, Call, Each, Outcome, WorkerPlan
 from test_rig.plugins.worker_child import NO_SANDBOX
+from test_rig.plugins.worker_guardian import CHILD, Guardian
 from test_rig.plugins.worker_output import OutputReader
 
 __all__ = ["WorkerProcess"]
 
-_CHILD = Path(__file__).with_name("worker_child.py")
-_PASSED = ("PATH", "HOME", "LANG", "TZ")
 _END_S = 10.0
 _NEVER_NS = 1 << 62
 #: How many calls go over at a time, and how many such parts lie ready for the worker.
@@ -54,73 +50,60 @@ class WorkerProcess:
     Args:
         plan: What it runs in.
         on_line: Given what is printed, line by line, on another thread.
+        guardian: One of the same plan that is free, which forks it; None: a new one.
 
     Raises:
         OSError: Python cannot be started.
     """
 
-    def __init__(self, plan: WorkerPlan, on_line: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        plan: WorkerPlan,
+        on_line: Callable[[str], None],
+        guardian: Guardian | None = None,
+    ) -> None:
         self._plan = plan
-        self._dump = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
-        self._stamp_file = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
-        self._stamp_file.truncate(4096)
-        self._map = mmap.mmap(self._stamp_file.fileno(), 4096)
-        self._sock, theirs = socket.socketpair()
-        self._sock.setblocking(False)
-        for end in (self._sock, theirs):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-        self._life, their_life = socket.socketpair()
         reading, writing = os.pipe()
-        handed = (theirs.fileno(), their_life.fileno(), self._dump.fileno())
-        fds = (*handed, self._stamp_file.fileno())
-        given = self._input()
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - the Python that the settings name
-                [plan.python or sys.executable, "-I", str(_CHILD), *map(str, fds), *_granted(plan)],
-                stdin=given or subprocess.DEVNULL,
-                stdout=writing,
-                stderr=writing,
-                pass_fds=fds,
-                env=_environment(plan),
-                cwd=plan.working_dir,
-                start_new_session=True,
-            )
+            self.guardian = guardian = guardian or Guardian(plan, writing)
+            self._dump = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
+            self._stamp_file = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
+            self._stamp_file.truncate(4096)
+            self._map = mmap.mmap(self._stamp_file.fileno(), 4096)
+            self._sock, theirs = socket.socketpair()
+            self._sock.setblocking(False)
+            for end in (self._sock, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+            with theirs:
+                handed = (theirs.fileno(), self._dump.fileno(), self._stamp_file.fileno(), writing)
+                self.guardian.fork(handed)
         except BaseException:
             os.close(reading)
-            self._map.close()
-            for each in (self._sock, self._life, self._dump, self._stamp_file):
-                each.close()
+            if guardian is not None:
+                guardian.close()
             raise
         finally:
             os.close(writing)
-            if given is not None:
-                given.close()
-            theirs.close()
-            their_life.close()
+        #: What has something to read when it answers, and when it has ended.
+        self._ends: list[socket.socket | Guardian] = [self._sock, self.guardian]
         self.output = OutputReader(reading, on_line, bytes_per_s=plan.limits.output_bytes_per_s)
         self._number = 0
         self._received, self._outgoing = bytearray(), bytearray()
         self._under_way: deque[_Part] = deque()
         #: When the worker was last given something to begin, or told an end.
         self._active_s = 0.0
+        #: At which call it was asked where it stands, when, and how long the dump was before.
+        self._asked: tuple[int, int] | None = None
+        self._asked_s, self._dump_begins = 0.0, 0
         self._code: int | None = None
         self._is_configured = False
         self.is_spent = self._is_garbled = False
-
-    def _input(self) -> IO[bytes] | None:
-        text = self._plan.standard_input
-        if text is None:
-            return None
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - the child's
-        file.write(text)
-        file.seek(0)
-        return file
 
     @property
     def is_alive(self) -> bool:
         """Whether it can take calls; learns of an end that came between calls."""
         if not self.is_spent:
-            ready, _, _ = select.select([self._life, self._sock], [], [], 0)
+            ready, _, _ = select.select(self._ends, [], [], 0)
             if ready:  # between calls it has nothing to say
                 self.is_spent = True
         return not self.is_spent
@@ -166,27 +149,20 @@ class WorkerProcess:
 
     def interrupt(self) -> None:
         """Have the process killed; whoever waits for it learns of it. For any thread."""
-        with suppress(OSError):
-            self._life.send(b"k")
+        self.guardian.kill()
 
     def kill(self) -> None:
         """End the process and all that it started."""
         self.is_spent = True
         if self._code is None:
-            with suppress(OSError):
-                self._life.send(b"k")
-            self._learn_code(_END_S)
+            self.guardian.kill()
+            self._code = self.guardian.learn_code()
 
     def close(self) -> None:
-        """End the process, if it has not ended, and let go of everything."""
+        """End the process, if it has not ended, and let go of everything but the guardian."""
         self.kill()
-        with suppress(OSError):
-            self._life.close()
-        try:
-            self._process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if not self.guardian.is_free:
+            self.guardian.close()
         self.output.join(_END_S)
         self._sock.close()
         self._map.close()
@@ -223,9 +199,14 @@ class WorkerProcess:
         or writes itself, holds nobody up.
         """
         self._push()
-        both = [self._sock, self._life]
+        left_s, about = self._left_s(limit_s), self._stamp()[:2]
+        if self._asked != about:  # half the grace is over: it can write where it stands meanwhile
+            left_s = max(0.0, left_s - self._plan.limits.grace_s / 2)
+            if left_s == 0:
+                self._ask_where(about)
+                return None
         writing = [self._sock] if self._outgoing else []
-        ready, _, _ = select.select(both, writing, [], self._left_s(limit_s))
+        ready, _, _ = select.select(self._ends, writing, [], left_s)
         if self._sock in ready:
             try:
                 chunk = self._sock.recv(1 << 20)
@@ -237,8 +218,8 @@ class WorkerProcess:
                 self._received += chunk
                 return None
             return "ended"
-        if self._life in ready:
-            self._learn_code(0)
+        if self.guardian in ready:
+            self._code = self.guardian.learn_code()
             self._drain()
             return "ended"
         return "late" if self._left_s(limit_s) <= 0 else None
@@ -329,7 +310,7 @@ class WorkerProcess:
         number, call, since_ns = self._stamp()
         took_s = time.monotonic() - since_ns / 1e9
         if problem == "late":
-            self._ask_where()
+            self._await_dump()
         self.kill()
         self._drain()
         self._take_answers(made)
@@ -376,33 +357,27 @@ class WorkerProcess:
             error = f"the process ended with exit code {code}"
         return Answer(outcome=Outcome.CRASHED, error=error, detail=dump, is_fresh_after=True)
 
-    def _ask_where(self) -> None:
-        """Have the worker write where it stands."""
-        before = os.fstat(self._dump.fileno()).st_size
-        with suppress(OSError):
-            self._life.send(b"d")
-        until, size = time.monotonic() + self._plan.limits.dump_s, before
-        while time.monotonic() < until:
-            time.sleep(0.005)
+    def _ask_where(self, about: tuple[int, int]) -> None:
+        """Have the worker write where it stands, at the call that the stamp is about."""
+        self._asked, self._asked_s = about, time.monotonic()
+        self._dump_begins = os.fstat(self._dump.fileno()).st_size
+        self.guardian.ask_where()
+
+    def _await_dump(self) -> None:
+        """Wait for what was asked for, until it is there and grows no more."""
+        until, size = self._asked_s + self._plan.limits.dump_s, self._dump_begins
+        while True:
             now = os.fstat(self._dump.fileno()).st_size
-            if now > before and now == size:
+            if now == size > self._dump_begins or time.monotonic() >= until:
                 return
             size = now
+            time.sleep(0.005)
 
     def _dumped(self) -> str:
-        self._dump.seek(0)
+        self._dump.seek(self._dump_begins)  # before that stands what was not the end
         text = self._dump.read(_DUMP_MOST).decode("utf-8", "replace")
-        mine = str(_CHILD)
+        mine = str(CHILD)
         return "\n".join(line for line in text.splitlines() if mine not in line)
-
-    def _learn_code(self, timeout_s: float) -> None:
-        self._life.settimeout(timeout_s or 0.001)
-        try:
-            told = self._life.recv(64)
-        except OSError:
-            self._process.kill()
-            return
-        self._code = int(told) if told.lstrip(b"-").isdigit() else -int(signal.SIGKILL)
 
 
 def _read(body: bytes) -> Any:
@@ -410,24 +385,6 @@ def _read(body: bytes) -> Any:
         return msgspec.json.decode(body)
     except msgspec.DecodeError:  # half a pair of surrogates, a number that has no end
         return json.loads(body)
-
-
-def _granted(plan: WorkerPlan) -> list[str]:
-    if plan.sandbox is None:
-        return []
-    writable = [str(Path(each).resolve()) for each in plan.sandbox.writable]
-    granted = {"writable": writable, "network": plan.sandbox.network}
-    return [json.dumps(granted)]
-
-
-def _environment(plan: WorkerPlan) -> dict[str, str]:
-    wanted = (*_PASSED, *plan.pass_env)
-    made = {name: os.environ[name] for name in wanted if name in os.environ}
-    if plan.python:
-        made["PATH"] = os.pathsep.join(
-            [str(Path(plan.python).parent), made.get("PATH", os.defpath)]
-        )
-    return made
 
 
 def _configuration(plan: WorkerPlan) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -218,6 +220,29 @@ def test_the_environment_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
         found = called(worker, "environment").value
     assert found["SITE"] == "north"
     assert set(found) <= {"PATH", "HOME", "LANG", "TZ", "SITE", "LC_CTYPE"}
+
+
+def test_the_next_process_comes_from_where_no_script_was_loaded() -> None:
+    """Its parent stays, so that no interpreter has to be started."""
+    with Worker(plan()) as worker:
+        parent = called(worker, "parent").value
+        assert called(worker, "leave_hard").outcome is Outcome.CRASHED
+        assert called(worker, "parent").value == parent
+        assert called(worker, "good").value["calls"] == 1
+
+
+@pytest.mark.parametrize("when", ["in a call", "between processes"])
+def test_a_parent_that_is_gone_is_replaced(when: str) -> None:
+    """Whoever killed it."""
+    with Worker(plan()) as worker:
+        parent = called(worker, "parent").value
+        if when == "in a call":
+            assert called(worker, "kill_parent").outcome is Outcome.CRASHED
+        else:
+            assert called(worker, "leave_hard").outcome is Outcome.CRASHED
+            os.kill(parent, signal.SIGKILL)
+            os.waitid(os.P_PID, parent, os.WEXITED | os.WNOWAIT)
+        assert called(worker, "good").value["calls"] == 1
 
 
 def test_what_json_cannot_say_is_made_plain() -> None:

@@ -113,6 +113,15 @@ def leave_child_and_die(path):
     os._exit(1)
 
 
+def parent():
+    return os.getppid()
+
+
+def kill_parent():
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(1000)
+
+
 def return_much():
     return "x" * (64 << 20)
 
