@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from action_events import NOW_NS, alert, deliver, delivered, number
+from servers.held_mqtt import HeldBroker
 from servers.private import free_port
 from test_rig.actions import Delivery, Event, Fate, create_driver
 from test_rig.errors import SettingsError, UsageError
@@ -171,6 +173,28 @@ def test_nats_shows_who_it_is(tmp_path: Path) -> None:
             process.kill()
 
 
+@pytest.mark.parametrize(
+    ("type", "config"),
+    [("nats", {"servers": "nats://127.0.0.1:{port}"}), ("mqtt", {"host": "127.0.0.1"})],
+)
+def test_connecting_takes_as_long_as_is_said(type: str, config: dict[str, str]) -> None:
+    """To a server that says nothing, to a port where nobody is at once, and it says so."""
+
+    def refusal(port: int, limit_s: float) -> Exception:
+        given = {name: value.format(port=port) for name, value in config.items()}
+        place = {"port": port} if type == "mqtt" else {}
+        driver = create_driver(type, {**given, **place, "timeout_s": limit_s})
+        with pytest.raises(Exception) as refused:
+            asyncio.run(asyncio.wait_for(driver.start(), 30))
+        return refused.value
+
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        begun = time.monotonic()
+        refusal(mute.getsockname()[1], 0.3)
+        assert time.monotonic() - begun >= 0.3
+    assert re.search("(?i)refused|connect call failed", str(refusal(free_port(), 600)))
+
+
 @pytest.mark.parametrize("qos", [0, 1, 2])
 def test_mqtt_gets_each_event(qos: int) -> None:
     """At each quality of service; kept for who comes later where wanted."""
@@ -201,6 +225,31 @@ def test_mqtt_gets_each_event(qos: int) -> None:
     found = asyncio.run(play())
     assert found[f"{root}/measurement"]["value"] == 1
     assert found[f"{root}/alert"]["alert_type"] == "too_slow"
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, 30])
+def test_so_many_messages_wait_for_the_broker(concurrency: int) -> None:
+    """And no more; also when they are more than the library's own 20."""
+    need_port(MQTT_HOST, int(MQTT_PORT))
+
+    async def play() -> list[int]:
+        async with HeldBroker(MQTT_HOST, int(MQTT_PORT)) as broker:
+            config = {"host": "127.0.0.1", "port": broker.port, "concurrency": concurrency}
+            batch: list[Event] = [number(n, name=f"n{n}") for n in range(2 * concurrency)]
+            topic = f"rig-{uuid.uuid4().hex}"
+            sending = asyncio.create_task(deliver("mqtt", {**config, "topic": topic}, batch))
+            seen = []
+            for turn in (1, 2):
+                async with asyncio.timeout(30):
+                    await broker.seen(turn * concurrency)
+                await asyncio.sleep(0.1)
+                seen.append(broker.published)
+                await broker.let_by(concurrency)
+            answers, _ = await sending
+            assert {answer.fate for answer in answers[0]} == {Fate.DELIVERED}
+            return seen
+
+    assert asyncio.run(play()) == [concurrency, 2 * concurrency]
 
 
 def test_mqtt_without_a_broker_is_tried_again() -> None:

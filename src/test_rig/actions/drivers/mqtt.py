@@ -86,7 +86,9 @@ class MqttDriver:
             identifier=options.client_id,
             tls_params=(aiomqtt.TLSParameters(ca_certs=options.ca_file) if options.tls else None),
             timeout=options.timeout_s,
+            max_inflight_messages=options.concurrency,
         )
+        client.pending_calls_threshold = options.concurrency  # as many as are wanted are no warning
         await client.__aenter__()
         self._client = client
 

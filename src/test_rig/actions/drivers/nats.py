@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.errors import NoServersError
 from nats.js import JetStreamContext
 from nats.js.errors import APIError
 from pydantic import AfterValidator, Field, SecretStr, model_validator
@@ -88,14 +90,26 @@ class NatsDriver:
 
     async def _connect(self, client: Client, login: dict[str, Any]) -> None:
         options = self._options
-        await client.connect(
-            list(options.servers),
-            name="test-rig",
-            connect_timeout=max(1, round(options.timeout_s)),
-            allow_reconnect=False,  # the pipe has pauses and a breaker of its own
-            error_cb=_ignore,
-            **login,
-        )
+        noted: deque[Exception] = deque(maxlen=1)
+
+        async def note(exc: Exception) -> None:  # other errors are told by the calls that they end
+            noted.append(exc)
+
+        try:
+            async with asyncio.timeout(options.timeout_s):
+                await client.connect(
+                    list(options.servers),
+                    name="test-rig",
+                    connect_timeout=options.timeout_s / len(options.servers),  # type: ignore[arg-type]  # it takes parts of a second
+                    # The pipe has pauses and a breaker of its own. Less than 1 would be for ever.
+                    allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    error_cb=note,
+                    **login,
+                )
+        except NoServersError as exc:
+            raise (noted[0] if noted else exc) from None
 
     async def send(self, batch: Sequence[Event]) -> Sequence[Delivery]:
         """Publish a batch."""
@@ -130,7 +144,7 @@ class NatsDriver:
         assert self._client is not None  # noqa: S101 -- `send` connected
         try:
             answers = [await self._publish(self._client, event) for event in batch]
-            await self._client.flush(timeout=max(1, round(self._options.timeout_s)))
+            await self._client.flush(timeout=self._options.timeout_s)  # type: ignore[arg-type]  # as above
         except (NatsError, OSError, TimeoutError) as exc:
             # What the server has of it is unknown: all of it goes again, by the same ids.
             return [retry(told(exc))] * len(batch)
@@ -161,11 +175,6 @@ class NatsDriver:
         except (NatsError, OSError, TimeoutError) as exc:
             return retry(told(exc))
         return DELIVERED
-
-
-async def _ignore(exc: Exception) -> None:
-    """Errors are told by the calls that they end."""
-    del exc
 
 
 def _make(options: NatsOptions, context: DriverContext) -> NatsDriver:
