@@ -141,7 +141,8 @@ def simulated(
         busy[who] = 0
     return (
         types, process, starts, ends, mop_start, f[:mops], key[:mops], value[:mops],
-        element_start[: mops + 1], element[:elements],
+        element_start[:mops], np.diff(element_start[: mops + 1]).astype(np.int32),
+        element[:elements],
     )  # fmt: skip
 
 
@@ -149,7 +150,7 @@ def history_of(kind: str, count: int, seed: int = 7) -> History:
     """Return a history as a database of a kind would make it."""
     names = (
         "type", "process", "start", "end", "mop_start", "f", "key", "value",
-        "element_start", "element",
+        "element_start", "element_count", "element",
     )  # fmt: skip
     columns = simulated(KINDS.index(kind), count, seed, APPENDS, SESSIONS)
     none = np.full(count, -1, np.int32)

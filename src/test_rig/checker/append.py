@@ -71,37 +71,36 @@ def infer(history: History, kernels: Kernels) -> Shown:
     """
     mops = history.mop_count
     type_, f, value = frozen(history.type), frozen(history.f), frozen(history.value)
-    mop_start, element_start = frozen(history.mop_start), frozen(history.element_start)
-    element = frozen(history.element)
+    mop_start = frozen(history.mop_start)
+    element_count = frozen(history.element_count)
+    lists = (frozen(history.element_start), element_count, frozen(history.element))
     number = np.empty(mops, np.int32)
     keys = kernels(number_keys)(frozen(history.key), number)
     number = frozen(number)
     owner, next_append = np.empty(mops, np.int32), np.empty(mops, np.int32)
     appends, longest = np.zeros(keys, np.int32), np.full(keys, -1, np.int32)
     marks = np.zeros(mops, np.uint16)
-    rows = (type_, mop_start, f, value, element_start, element, number)
+    rows = (type_, mop_start, f, value, *lists, number)
     kernels(scan)(*rows, owner, next_append, appends, longest, marks)
     owner, next_append = frozen(owner), frozen(next_append)
     index_start, index = _index(f, value, number, appends, kernels, history)
-    sizes = np.where(longest >= 0, element_start[longest + 1] - element_start[longest], 0)
-    order_start = frozen(np.concatenate(([0], np.cumsum(sizes))))
+    order_size = np.zeros(keys, np.int32)
+    order_size[longest >= 0] = element_count[longest[longest >= 0]]
+    order_start = frozen(np.concatenate(([0], np.cumsum(order_size, dtype=np.int64))))
     order = np.empty(int(order_start[-1]), np.int32)
-    order_size = sizes.astype(np.int32)
     position = np.full(mops, -1, np.int32)
     is_troubled, is_unsound = np.zeros(keys, np.uint8), np.zeros(keys, np.uint8)
     counts = (type_ == OK).astype(np.uint8)
     kernels(order_versions)(
-        type_, value, element_start, element, owner, index_start, index, longest,
+        type_, value, *lists, owner, index_start, index, longest,
         order_start, order, position, is_troubled, counts,
     )  # fmt: skip
     seen = np.empty(mops, np.int32)
-    elements = kernels(compare)(
-        type_, mop_start, f, element_start, element, number, longest, seen, is_troubled
-    )
+    elements = kernels(compare)(type_, mop_start, f, *lists, number, longest, seen, is_troubled)
     if is_troubled.any():
         sifted_start, sifted = np.empty(mops, np.int64), np.empty(elements, np.int64)
         kernels(sift)(
-            type_, value, element_start, element, number, owner, next_append, index_start, index,
+            type_, value, *lists, number, owner, next_append, index_start, index,
             is_troubled, seen, marks, sifted_start, sifted, counts, is_unsound,
         )  # fmt: skip
         kernels(reorder)(

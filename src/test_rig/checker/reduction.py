@@ -106,7 +106,7 @@ def _longest_readers(
     """Return who tells most of the order of each key."""
     lists = np.flatnonzero((history.f == READ_LIST) & (history.type[owner] == OK))
     lists = lists[np.isin(history.key[lists], keys)]
-    lengths = np.diff(history.element_start)[lists]
+    lengths = history.element_count[lists]
     order = np.lexsort((-lists, lengths, history.key[lists]))
     last = np.flatnonzero(np.diff(history.key[lists][order], append=-1) != 0)
     return owner[lists[order[last]]]
@@ -209,10 +209,17 @@ def _projected(history: History, part: _Marks) -> History:
     keep[owner[part]] = True
     small = history.select(keep, part)
     values = _left_out(history, part)
-    if not values or not len(small.element):
+    if not values or not small.element_count.any():
         return small
-    lengths = np.diff(small.element_start)
+    small = small.apart()
+    lengths = small.element_count
     pairs = zip(np.repeat(small.key, lengths).tolist(), small.element.tolist(), strict=True)
     kept = np.array([pair not in values for pair in pairs], dtype=np.bool_)
     before = np.concatenate(([0], np.cumsum(kept)))
-    return replace(small, element=small.element[kept], element_start=before[small.element_start])
+    start, end = before[small.element_start], before[small.element_start + lengths]
+    return replace(
+        small,
+        element=small.element[kept],
+        element_start=start,
+        element_count=(end - start).astype(np.int32),
+    )

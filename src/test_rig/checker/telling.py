@@ -228,8 +228,7 @@ def _edge(
     value = history.value
     read: int | None = None
     if kind is EdgeKind.RW:
-        end = int(history.element_start[first + 1])
-        read = int(history.element[end - 1]) if end > history.element_start[first] else None
+        read = next(iter(history.elements(first)[-1:]), None)
     return Edge(
         source=source,
         target=target,

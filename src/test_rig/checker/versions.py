@@ -50,6 +50,7 @@ def scan(
     f: Bytes,
     value: Ints,
     element_start: Ints,
+    element_count: Int32s,
     element: Ints,
     number: Int32s,
     owner: Int32s,
@@ -93,10 +94,9 @@ def scan(
                 if since[key] < 0:
                     since[key] = mop
                 continue
-            begin = element_start[mop]
-            size = element_start[mop + 1] - begin
+            begin, size = element_start[mop], element_count[mop]
             best = longest[key]
-            if best < 0 or size > element_start[best + 1] - element_start[best]:
+            if best < 0 or size > element_count[best]:
                 longest[key] = mop
             # What it must have seen: the read before it and its own appends since, or, where there
             # was none, its own appends at the end.
@@ -105,10 +105,10 @@ def scan(
             before = last_read[key]
             if before >= 0:
                 other = element_start[before]
-                place = element_start[before + 1] - other
+                place = element_count[before]
                 if place > size:
                     is_bad = True
-                else:
+                elif begin != other:
                     for offset in range(place):
                         if element[begin + offset] != element[other + offset]:
                             is_bad = True
@@ -137,6 +137,7 @@ def order_versions(
     type_: Bytes,
     value: Ints,
     element_start: Ints,
+    element_count: Int32s,
     element: Ints,
     owner: Int32s,
     index_start: Ints,
@@ -160,7 +161,7 @@ def order_versions(
         start = index_start[key]
         mask = index_start[key + 1] - start - 1
         begin = element_start[read]
-        for place in range(element_start[read + 1] - begin):
+        for place in range(element_count[read]):
             each = element[begin + place]
             mixed = each ^ (each << 13)
             mixed ^= mixed >> 7
@@ -182,6 +183,7 @@ def compare(
     mop_start: Ints,
     f: Bytes,
     element_start: Ints,
+    element_count: Int32s,
     element: Ints,
     number: Int32s,
     longest: Int32s,
@@ -190,22 +192,31 @@ def compare(
 ) -> int:
     """Compare each read with its key's longest; return how many elements troubled reads have.
 
-    Fills how many versions each read saw, -1 for what is no committed read.
+    Fills how many versions each read saw, -1 for what is no committed read. Elements that reads
+    share are compared once.
     """
+    # Where the key's read began that was compared last, and one; so far it is as the longest one.
+    known = np.zeros(len(longest), np.int64)
+    alike = np.empty(len(longest), np.int32)
     for transaction in range(len(type_)):
         is_ok = type_[transaction] == _OK
         for mop in range(mop_start[transaction], mop_start[transaction + 1]):
             seen[mop] = -1
             if not is_ok or f[mop] == _APPEND:
                 continue
-            begin = element_start[mop]
-            size = element_start[mop + 1] - begin
-            other = element_start[longest[number[mop]]]
+            key, begin, size = number[mop], element_start[mop], element_count[mop]
+            other = element_start[longest[key]]
             seen[mop] = size
-            for place in range(size):
-                if element[begin + place] != element[other + place]:
-                    is_troubled[number[mop]] = 1
+            if begin == other:
+                continue
+            if known[key] != begin + 1:
+                known[key] = begin + 1
+                alike[key] = 0
+            while alike[key] < size:
+                if element[begin + alike[key]] != element[other + alike[key]]:
+                    is_troubled[key] = 1
                     break
+                alike[key] += 1
     total = 0
     for mop in range(len(f)):
         if seen[mop] >= 0 and is_troubled[number[mop]]:
@@ -217,6 +228,7 @@ def sift(
     type_: Bytes,
     value: Ints,
     element_start: Ints,
+    element_count: Int32s,
     element: Ints,
     number: Int32s,
     owner: Int32s,
@@ -248,7 +260,7 @@ def sift(
         mask = index_start[key + 1] - start - 1
         is_dirty = False
         mop = np.int32(-1)
-        for at in range(element_start[read], element_start[read + 1]):
+        for at in range(element_start[read], element_start[read] + element_count[read]):
             each = element[at]
             mixed = each ^ (each << 13)
             mixed ^= mixed >> 7
@@ -348,6 +360,7 @@ def link(
     f: Bytes,
     value: Ints,
     element_start: Ints,
+    element_count: Int32s,
     element: Ints,
     number: Int32s,
     owner: Int32s,
@@ -424,8 +437,8 @@ def link(
                 # Whom it read is certain, whatever the order of versions is.
                 begin = index_start[key]
                 mask = index_start[key + 1] - begin - 1
-                for at in range(element_start[mop + 1] - 1, element_start[mop] - 1, -1):
-                    each = element[at]
+                for place in range(element_count[mop] - 1, -1, -1):
+                    each = element[element_start[mop] + place]
                     mixed = each ^ (each << 13)
                     mixed ^= mixed >> 7
                     mixed ^= mixed << 17

@@ -3,13 +3,17 @@
 How to think of it: a row is a transaction, its micro-operations nested inside it, so that the file
 has the same arrays as the history in memory and nothing is computed on the way. Texts are kept
 once: a row carries in `strings` those that it is the first to use, and codes count them from the
-file's beginning. A batch is in the file when `append` returns; a reader takes every whole batch
-and leaves a torn last one out.
+file's beginning. So do elements of lists that were read: reads that begin alike share them. A batch
+is in the file when `append` returns; a reader takes every whole batch and leaves a torn last one
+out.
+
+Files of version 1 had the elements of each read in its micro-operation; they are read too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,11 +21,12 @@ import numpy as np
 
 from test_rig.errors import HistoryError
 from test_rig.history.columns import History, Timescale
+from test_rig.history.packing import packed
 
 __all__ = ["HistoryFile", "read_arrow", "read_parquet", "write_arrow", "write_parquet"]
 
 _FORMAT = b"test_rig.history"
-_VERSION = b"1"
+_VERSION, _FIRST_VERSION = b"2", b"1"
 _PLAIN = (
     ("type", "uint8"),
     ("process", "int32"),
@@ -33,6 +38,7 @@ _PLAIN = (
     ("sql", "int32"),
 )
 _MOP = (("f", "uint8"), ("key", "int64"), ("value", "int64"))
+_LIST = (("element_start", "int64"), ("element_count", "int32"))
 
 
 class HistoryFile:
@@ -46,7 +52,8 @@ class HistoryFile:
         self._file: IO[bytes] = path.open("xb")
         # pyarrow is untyped.
         self._writer: Any = None
-        self._known = 0
+        # So many texts and elements are in the file.
+        self._known = (0, 0)
 
     def append(self, part: History) -> None:
         """Write the transactions that a builder's `take` gave; they are in the file afterwards.
@@ -58,8 +65,9 @@ class HistoryFile:
             return
         import pyarrow as pa
 
-        batch = _batch(part, self._known)
-        self._known = len(part.strings)
+        part = packed(part)
+        batch = _batch(part, *self._known)
+        self._known = (len(part.strings), self._known[1] + len(part.element))
         if self._writer is None:
             options = pa.ipc.IpcWriteOptions(compression="lz4")
             self._writer = pa.ipc.new_stream(self._file, batch.schema, options=options)
@@ -98,7 +106,7 @@ def read_arrow(path: Path) -> History:
             reader = pa.ipc.open_stream(source)
         except (pa.ArrowInvalid, EOFError, OSError) as error:
             raise HistoryError([(str(path), "no Arrow stream begins here")]) from error
-        return _history(path, pa.Table.from_batches(list(_whole(reader)), reader.schema))
+        return _read(path, pa.Table.from_batches(list(_whole(reader)), reader.schema))
 
 
 def write_parquet(history: History, path: Path) -> None:
@@ -106,7 +114,8 @@ def write_parquet(history: History, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.Table.from_batches([_batch(history, 0)]), path, compression="zstd")
+    table = pa.Table.from_batches([_batch(packed(history), 0, 0)])
+    pq.write_table(table, path, compression="zstd")
 
 
 def read_parquet(path: Path) -> History:
@@ -122,7 +131,19 @@ def read_parquet(path: Path) -> History:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise HistoryError([(str(path), f"not a whole Parquet file: {error}")]) from error
-    return _history(path, table)
+    return _read(path, table)
+
+
+def _read(path: Path, table: Any) -> History:
+    import pyarrow as pa
+
+    try:
+        table.validate()
+        return _history(path, table)
+    except (KeyError, pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
+        raise HistoryError(
+            [(str(path), f"its columns are not those of a history: {error}")]
+        ) from error
 
 
 def _whole(reader: Any) -> Iterator[Any]:
@@ -135,19 +156,18 @@ def _whole(reader: Any) -> Iterator[Any]:
             return  # the end, or what a killed writer left behind it
 
 
-def _batch(part: History, known: int) -> Any:
+def _batch(part: History, strings: int, elements: int) -> Any:
+    """Return a part as a batch of a file that has so many texts and elements."""
     import pyarrow as pa
 
-    elements = _lists(part.element_start, pa.array(part.element))
+    part = replace(part, element_start=part.element_start + elements)
+    names = [name for name, _ in (*_MOP, *_LIST)]
     mops = pa.StructArray.from_arrays(
-        [*(pa.array(getattr(part, name)) for name, _ in _MOP), elements],
-        names=[*(name for name, _ in _MOP), "elements"],
+        [pa.array(getattr(part, name)) for name in names], names=names
     )
-    counts = np.zeros(len(part) + 1, dtype=np.int32)
-    counts[1:] = len(part.strings) - known  # the first row brings all new ones
     columns = {name: pa.array(getattr(part, name)) for name, _ in _PLAIN}
-    new = pa.array(part.strings[known:], pa.string())
-    columns["strings"] = pa.ListArray.from_arrays(pa.array(counts), new)
+    columns["strings"] = _first(len(part), pa.array(part.strings[strings:], pa.string()))
+    columns["elements"] = _first(len(part), pa.array(part.element))
     columns["mops"] = _lists(part.mop_start, mops)
     metadata = {
         _FORMAT: _VERSION,
@@ -158,6 +178,13 @@ def _batch(part: History, known: int) -> Any:
     return batch.replace_schema_metadata(metadata)
 
 
+def _first(rows: int, values: Any) -> Any:
+    """Return a column of which the first row has all values."""
+    counts = np.full(rows + 1, len(values), dtype=np.int64)
+    counts[0] = 0
+    return _lists(counts, values)
+
+
 def _lists(starts: Any, values: Any) -> Any:
     import pyarrow as pa
 
@@ -165,19 +192,24 @@ def _lists(starts: Any, values: Any) -> Any:
 
 
 def _history(path: Path, table: Any) -> History:
-
     metadata = table.schema.metadata or {}
-    if metadata.get(_FORMAT) != _VERSION:
-        raise HistoryError([(str(path), "not a history of transactions that this version writes")])
+    version = metadata.get(_FORMAT)
+    if version not in (_VERSION, _FIRST_VERSION):
+        raise HistoryError([(str(path), "not a history of transactions that this version reads")])
     table = table.combine_chunks()
     mops, mop_start = _unlisted(table.column("mops"))
-    elements, element_start = _unlisted(mops.field(3))
+    if version == _VERSION:
+        elements, _ = _unlisted(table.column("elements"))
+        lists = {name: _numpy(mops.field(name), kind) for name, kind in _LIST}
+    else:
+        elements, ends = _unlisted(mops.field("elements"))
+        lists = {"element_start": ends[:-1], "element_count": np.diff(ends).astype(np.int32)}
     strings, _ = _unlisted(table.column("strings"))
     return History(
         **{name: _numpy(table.column(name), kind) for name, kind in _PLAIN},
-        **{name: _numpy(mops.field(place), kind) for place, (name, kind) in enumerate(_MOP)},
+        **{name: _numpy(mops.field(name), kind) for name, kind in _MOP},
+        **lists,
         mop_start=mop_start,
-        element_start=element_start,
         element=_numpy(elements, "int64"),
         strings=tuple(strings.to_pylist()),
         has_named_keys=metadata.get(b"keys") == b"text",
@@ -194,8 +226,12 @@ def _unlisted(lists: Any) -> tuple[Any, Any]:
     if isinstance(lists, pa.ChunkedArray):
         lists = lists.chunk(0)
     offsets = lists.offsets.to_numpy().astype(np.int64, copy=False)
+    if (offsets[1:] < offsets[:-1]).any():
+        raise ValueError("a list ends before it begins")
     return lists.values.slice(offsets[0], offsets[-1] - offsets[0]), offsets - offsets[0]
 
 
 def _numpy(column: Any, kind: str) -> Any:
+    if column.null_count:
+        raise ValueError(f"{column.null_count} of {len(column)} are null")
     return column.to_numpy().astype(kind, copy=False)

@@ -26,6 +26,7 @@ from test_rig.history.columns import (
     starts,
 )
 from test_rig.history.operation import OpType
+from test_rig.history.packing import packed
 
 __all__ = ["HistoryBuilder", "Mop"]
 
@@ -136,7 +137,8 @@ class HistoryBuilder:
         if problems:
             raise HistoryError(problems)
         code = self._code
-        return History(
+        length = np.array(mops.length, dtype=np.int32)
+        flat = History(
             type=np.array([_TYPES[each.type] for each in records], dtype=np.uint8),
             process=np.array([code(each.process) for each in records], dtype=np.int32),
             start=np.array([each.start for each in records], dtype=np.int64),
@@ -152,12 +154,14 @@ class HistoryBuilder:
             f=np.array(mops.f, dtype=np.uint8),
             key=np.array(mops.key, dtype=np.int64),
             value=np.array(mops.value, dtype=np.int64),
-            element_start=starts(np.array(mops.length, dtype=np.int64)),
+            element_start=starts(length)[:-1],
+            element_count=length,
             element=np.array(mops.element, dtype=np.int64),
             strings=tuple(self._codes),
             has_named_keys=bool(self._has_named_keys),
             clock=self._clock,
         )
+        return packed(flat)
 
     def _code(self, text: str | None) -> int:
         return -1 if text is None else self._codes.setdefault(text, len(self._codes))

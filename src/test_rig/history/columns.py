@@ -1,10 +1,11 @@
 """A history of transactions as columns.
 
 How to think of it: one row for each transaction, one for each micro-operation (an append, a write
-or a read of one key), one for each element of a list that was read. A transaction's
-micro-operations stand together, in the order in which it did them, and so do the elements of a
-read; `mop_start` and `element_start` say where they begin. Arrays are never changed once a history
-has been made.
+or a read of one key), and the elements of the lists that were read. A transaction's
+micro-operations stand together, in the order in which it did them; `mop_start` says where they
+begin. The elements of a read stand together too, `element_count` of them from `element_start` on;
+reads share those that they have in common, so that a list that grows is there once, not once for
+each read (`packed`). Arrays are never changed once a history has been made.
 
 `start` and `end` are places in one order of time, as `clock` says: nanoseconds where they were
 recorded, else the places of the operations in the file they came from. A transaction precedes
@@ -14,7 +15,7 @@ another in real time if its end is smaller than the other's start; equal numbers
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TypeAlias
 
@@ -86,8 +87,10 @@ class History:
     key: Int64s
     #: What was appended, written or read; NIL for a list.
     value: Int64s
-    #: Where each micro-operation's elements begin; one more entry than micro-operations.
+    #: Where each micro-operation's elements begin, and how many they are.
     element_start: Int64s
+    element_count: Int32s
+    #: Of one place the elements of several reads may begin, which then begin alike.
     element: Int64s
     strings: tuple[str, ...] = field(repr=False)
     has_named_keys: bool = False
@@ -116,7 +119,8 @@ class History:
 
     def elements(self, mop: int) -> tuple[int, ...]:
         """Return the elements of a list that was read."""
-        return tuple(self.element[self.element_start[mop] : self.element_start[mop + 1]].tolist())
+        start = int(self.element_start[mop])
+        return tuple(self.element[start : start + int(self.element_count[mop])].tolist())
 
     def mops(self, transaction: int) -> range:
         """Return the places of a transaction's micro-operations."""
@@ -125,6 +129,14 @@ class History:
     def transaction_of_mop(self) -> Int64s:
         """Return for each micro-operation the transaction that it belongs to."""
         return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.mop_start))
+
+    def apart(self) -> History:
+        """Return the same with elements of its own for each read, one read after another."""
+        return replace(
+            self,
+            element=self.element[spread(self.element_start, self.element_count)],
+            element_start=starts(self.element_count)[:-1],
+        )
 
     def select(self, keep: npt.NDArray[np.bool_], keep_mop: npt.NDArray[np.bool_]) -> History:
         """Return the transactions and micro-operations that are marked.
@@ -136,7 +148,6 @@ class History:
         """
         kept_mop = keep_mop & np.repeat(keep, np.diff(self.mop_start))
         before = np.concatenate(([0], np.cumsum(kept_mop)))
-        kept_element = np.repeat(kept_mop, np.diff(self.element_start))
         counts = before[self.mop_start[1:]] - before[self.mop_start[:-1]]
         return History(
             type=self.type[keep],
@@ -151,8 +162,9 @@ class History:
             f=self.f[kept_mop],
             key=self.key[kept_mop],
             value=self.value[kept_mop],
-            element_start=starts(np.diff(self.element_start)[kept_mop]),
-            element=self.element[kept_element],
+            element_start=self.element_start[kept_mop],
+            element_count=self.element_count[kept_mop],
+            element=self.element,
             strings=self.strings,
             has_named_keys=self.has_named_keys,
             clock=self.clock,
@@ -166,6 +178,12 @@ def starts(counts: npt.NDArray[np.integer]) -> Int64s:
     return result
 
 
+def spread(begins: npt.NDArray[np.integer], counts: npt.NDArray[np.integer]) -> Int64s:
+    """Return the places of groups that begin somewhere, one after another."""
+    total = starts(counts)
+    return np.repeat(begins - total[:-1], counts) + np.arange(total[-1], dtype=np.int64)
+
+
 def joined(parts: Sequence[History]) -> History:
     """Return histories as one; each has the strings of the one before it, and perhaps more.
 
@@ -176,12 +194,15 @@ def joined(parts: Sequence[History]) -> History:
     if len(parts) == 1:
         return first
     columns = ("type", "process", "start", "end", "level", "error_class", "error_code", "sql")
-    inner = ("f", "key", "value", "element")
+    inner = ("f", "key", "value", "element_count", "element")
     arrays = {
         name: np.concatenate([getattr(part, name) for part in parts]) for name in columns + inner
     }
-    for name in ("mop_start", "element_start"):
-        arrays[name] = starts(np.concatenate([np.diff(getattr(part, name)) for part in parts]))
+    arrays["mop_start"] = starts(np.concatenate([np.diff(part.mop_start) for part in parts]))
+    places = starts(np.array([len(part.element) for part in parts]))[:-1]
+    arrays["element_start"] = np.concatenate(
+        [part.element_start + place for part, place in zip(parts, places, strict=True)]
+    )
     # A part without transactions knows nothing of keys.
     return History(
         **arrays,

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from test_rig.history.columns import NEVER, History, Timescale, starts
+from test_rig.history.columns import NEVER, History, Timescale, spread, starts
 from test_rig.history.edn_scan import pair, scan
 
 __all__ = ["columns_of_edn", "is_worth_it"]
@@ -83,13 +83,10 @@ def columns_of_edn(
     if (counts[source] < 0).any():
         return None
     mop_start = starts(np.maximum(counts, 0))
-    element_start = starts(lengths)
-    places = _spread(mop_start[source], counts[source])
-    inner = _spread(element_start[places], lengths[places])
+    places = spread(mop_start[source], counts[source])
     is_known = np.repeat(type_ == 0, counts[source])
-    f, value, some = f[places], value[places], lengths[places]
+    f, value = f[places], value[places]
     is_hidden = (f >= 2) & ~is_known
-    kept = np.repeat(~is_hidden, some)
     nil = np.iinfo(np.int64).min
     codes, strings = _names(processes[sent])
     error_codes = _errors(content, errors, np.where(is_done, done, -1), strings, text_of)
@@ -109,8 +106,9 @@ def columns_of_edn(
         f=np.where(is_hidden, 2, f).astype(np.uint8),
         key=key[places],
         value=np.where(is_hidden, nil, value),
-        element_start=starts(np.where(is_hidden, 0, some)),
-        element=elements[inner][kept],
+        element_start=starts(lengths)[places],
+        element_count=np.where(is_hidden, 0, lengths[places]).astype(np.int32),
+        element=elements,
         strings=tuple(strings),
         clock=Timescale.NS if is_timed else Timescale.PLACE,
     )
@@ -124,12 +122,6 @@ def _are_edn(content: bytes, spans: Any, text_of: Callable[[bytes], str | None])
     except ValueError:
         return False
     return True
-
-
-def _spread(begins: Any, counts: Any) -> Any:
-    """Return the places of groups that begin somewhere, one after another."""
-    total = starts(counts)
-    return np.repeat(begins - total[:-1], counts) + np.arange(total[-1], dtype=np.int64)
 
 
 def _names(processes: Any) -> tuple[Any, list[str]]:

@@ -1,16 +1,30 @@
 """What must hold of any history before a judge may look at it.
 
-A session does one thing at a time, and nothing more after an answer that was lost; nobody writes
-the same value to a key twice. A judge that took these for granted would accuse where nothing
-happened, so a history that breaks one is refused.
+Numbers that stand for something else stand for something that is there. A session does one thing
+at a time, and nothing more after an answer that was lost; nobody writes the same value to a key
+twice. A judge that took these for granted would accuse where nothing happened, so a history that
+breaks one is refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 from test_rig.errors import HistoryError
-from test_rig.history.columns import INFO, NIL, READ, WRITE, History, Int64s
+from test_rig.history.columns import (
+    APPEND,
+    INFO,
+    NIL,
+    OK,
+    READ,
+    READ_LIST,
+    WRITE,
+    History,
+    Int64s,
+)
 
 __all__ = ["models", "validate"]
 
@@ -24,9 +38,34 @@ def validate(history: History) -> None:
     Raises:
         HistoryError: Every kind of problem, with the transactions that show it.
     """
-    problems = [*_overlaps(history), *_duplicates(history)]
+    # What stands for nothing cannot be told by its name.
+    problems = [*_strays(history)] or [*_overlaps(history), *_duplicates(history)]
     if problems:
         raise HistoryError(problems)
+
+
+def _strays(history: History) -> Iterator[tuple[str, str]]:
+    """Yield for each column the first number that stands for nothing."""
+    texts, elements = len(history.strings), len(history.element)
+    columns: list[tuple[str, str, Any, int, int]] = [
+        ("transaction", "type", history.type, OK, INFO),
+        ("transaction", "process", history.process, 0, texts - 1),
+        ("micro-operation", "f", history.f, APPEND, READ_LIST),
+        ("micro-operation", "element_count", history.element_count, 0, elements),
+    ]
+    codes = ("level", "error_class", "error_code", "sql")
+    columns += [("transaction", name, getattr(history, name), -1, texts - 1) for name in codes]
+    if history.has_named_keys:
+        columns.append(("micro-operation", "key", history.key, 0, texts - 1))
+    if history.element_count.any():
+        ends = history.element_start + history.element_count
+        columns.append(("micro-operation", "element_start", history.element_start, 0, elements))
+        columns.append(("micro-operation", "the end of its elements", ends, 0, elements))
+    for what, name, column, least, most in columns:
+        # The extremes are found at memory speed, the place only where it is wanted.
+        if len(column) and (column.min() < least or column.max() > most):
+            place = int(np.flatnonzero((column < least) | (column > most))[0])
+            yield f"{what} {place}", f"{name} is {column[place]}, not within {least} and {most}"
 
 
 def _overlaps(history: History) -> list[tuple[str, str]]:

@@ -35,7 +35,8 @@ def general(text: str) -> History:
 
 
 def differing(one: History, other: History) -> list[str]:
-    """Return the columns in which two histories differ."""
+    """Return the columns in which two histories differ, wherever the elements of reads stand."""
+    one, other = one.apart(), other.apart()
     return [
         each.name
         for each in fields(History)

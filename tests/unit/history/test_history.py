@@ -126,6 +126,83 @@ def test_texts_of_several_batches_are_one_list(tmp_path: Path) -> None:
     assert [found.text(code) for code in found.process.tolist()] == ["p0", "p1", "p2"]
 
 
+@pytest.mark.parametrize("name", ["first_version.arrow", "first_version.parquet"])
+def test_a_file_of_the_first_version_still_opens(name: str) -> None:
+    """It was written when each micro-operation had its elements beside it."""
+    assert same(read_history(Path(__file__).with_name(name)), sample())
+
+
+def test_elements_of_several_batches_are_one_list(tmp_path: Path) -> None:
+    """A batch brings its elements; where reads begin counts on."""
+    builder, file = HistoryBuilder(), HistoryFile(tmp_path / "h.arrow")
+    lists = [[1], [1, 2], [3], [], [1, 2, 4]]
+    for number, each in enumerate(lists):
+        mops = [("r", 1, each), ("r", 2, each[:1])]
+        builder.record(f"p{number}", OpType.OK, mops, start=number, end=number)
+        file.append(builder.take())
+    file.close()
+    found = read_history(tmp_path / "h.arrow")
+    assert [list(found.elements(mop)) for mop in range(0, 10, 2)] == lists
+    assert [list(found.elements(mop)) for mop in range(1, 10, 2)] == [each[:1] for each in lists]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.lists(st.integers(0, 2), max_size=5)), max_size=12))
+def test_reads_share_their_elements_and_keep_them(reads: list[tuple[int, list[int]]]) -> None:
+    """Whatever was read; a list of which all reads of a key are the beginning is there once."""
+    builder = HistoryBuilder()
+    builder.record("0", OpType.OK, [("r", key, each) for key, each in reads], start=0, end=1)
+    found = builder.history()
+    assert [list(found.elements(mop)) for mop in range(len(reads))] == [each for _, each in reads]
+    assert found.apart().element.tolist() == [value for _, each in reads for value in each]
+    of_key = {key: max((each for k, each in reads if k == key), key=len) for key, _ in reads}
+    if all(of_key[key][: len(each)] == each for key, each in reads):
+        assert len(found.element) == sum(map(len, of_key.values()))
+
+
+@pytest.mark.parametrize(
+    ("column", "place", "value", "message"),
+    [
+        ("type", 1, 3, "transaction 1: type is 3, not within 0 and 2"),
+        ("process", 2, -1, "transaction 2: process is -1"),
+        ("error_class", 1, 99, "transaction 1: error_class is 99"),
+        ("f", 0, 9, "micro-operation 0: f is 9"),
+        ("element_start", 1, 77, "micro-operation 1: element_start is 77"),
+        ("element_count", 5, -1, "micro-operation 5: element_count is -1"),
+    ],
+)
+def test_numbers_that_stand_for_nothing_are_refused(
+    column: str, place: int, value: int, message: str, tmp_path: Path
+) -> None:
+    """A file that was damaged, or written by another program, is not judged."""
+    import pyarrow as pa
+
+    write_history(sample(), tmp_path / "h.arrow")
+    with pa.OSFile(str(tmp_path / "h.arrow")) as file:
+        row = pa.ipc.open_stream(file).read_all()
+    rows = row.to_pylist()
+    if column in rows[0]:
+        rows[place][column] = value
+    else:
+        [mop for each in rows for mop in each["mops"]][place][column] = value
+    with pa.ipc.new_stream(str(tmp_path / "bad.arrow"), row.schema) as stream:
+        stream.write_table(pa.Table.from_pylist(rows, schema=row.schema))
+    with pytest.raises(HistoryError, match=message):
+        read_history(tmp_path / "bad.arrow")
+
+
+def test_a_table_without_a_column_is_refused(tmp_path: Path) -> None:
+    """The message names it."""
+    import pyarrow as pa
+
+    write_history(sample(), tmp_path / "h.arrow")
+    with pa.OSFile(str(tmp_path / "h.arrow")) as file:
+        rows = pa.ipc.open_stream(file).read_all().drop_columns(["elements"])
+    with pa.ipc.new_stream(str(tmp_path / "bad.arrow"), rows.schema) as stream:
+        stream.write_table(rows)
+    with pytest.raises(HistoryError, match=r"not those of a history: .*elements"):
+        read_history(tmp_path / "bad.arrow")
+
+
 def test_what_was_taken_is_in_the_whole_too() -> None:
     """`take` gives the new ones, `history` all of them."""
     builder = HistoryBuilder()
