@@ -13,7 +13,7 @@ can be taken. The same history gives the same witness, and the work is limited.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -211,15 +211,6 @@ def _projected(history: History, part: _Marks) -> History:
     values = _left_out(history, part)
     if not values or not small.element_count.any():
         return small
-    small = small.apart()
-    lengths = small.element_count
-    pairs = zip(np.repeat(small.key, lengths).tolist(), small.element.tolist(), strict=True)
-    kept = np.array([pair not in values for pair in pairs], dtype=np.bool_)
-    before = np.concatenate(([0], np.cumsum(kept)))
-    start, end = before[small.element_start], before[small.element_start + lengths]
-    return replace(
-        small,
-        element=small.element[kept],
-        element_start=start,
-        element_count=(end - start).astype(np.int32),
-    )
+    elements = small.apart().element.tolist()
+    pairs = zip(np.repeat(small.key, small.element_count).tolist(), elements, strict=True)
+    return small.keep_elements(np.array([pair not in values for pair in pairs], dtype=np.bool_))

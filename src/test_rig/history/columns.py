@@ -138,6 +138,22 @@ class History:
             element_start=starts(self.element_count)[:-1],
         )
 
+    def keep_elements(self, keep: npt.NDArray[np.bool_]) -> History:
+        """Return the same, with the marked elements in the lists that were read.
+
+        Args:
+            keep: A mark for each element of each read, as they stand `apart`.
+        """
+        flat = self.apart()
+        before = np.concatenate(([0], np.cumsum(keep)))
+        start, end = before[flat.element_start], before[flat.element_start + flat.element_count]
+        return replace(
+            flat,
+            element=flat.element[keep],
+            element_start=start,
+            element_count=(end - start).astype(np.int32),
+        )
+
     def select(self, keep: npt.NDArray[np.bool_], keep_mop: npt.NDArray[np.bool_]) -> History:
         """Return the transactions and micro-operations that are marked.
 
@@ -149,6 +165,12 @@ class History:
         kept_mop = keep_mop & np.repeat(keep, np.diff(self.mop_start))
         before = np.concatenate(([0], np.cumsum(kept_mop)))
         counts = before[self.mop_start[1:]] - before[self.mop_start[:-1]]
+        start, many = self.element_start[kept_mop], self.element_count[kept_mop]
+        # Elements that nobody has read any more go too: a window that moves on must not grow.
+        size = len(self.element) + 1
+        begun = np.bincount(start[many > 0], minlength=size)
+        ended = np.bincount((start + many)[many > 0], minlength=size)
+        is_read = np.cumsum(begun - ended)[:-1] > 0
         return History(
             type=self.type[keep],
             process=self.process[keep],
@@ -162,9 +184,9 @@ class History:
             f=self.f[kept_mop],
             key=self.key[kept_mop],
             value=self.value[kept_mop],
-            element_start=self.element_start[kept_mop],
-            element_count=self.element_count[kept_mop],
-            element=self.element,
+            element_start=starts(is_read)[start],
+            element_count=many,
+            element=self.element[is_read],
             strings=self.strings,
             has_named_keys=self.has_named_keys,
             clock=self.clock,

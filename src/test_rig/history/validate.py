@@ -57,10 +57,9 @@ def _strays(history: History) -> Iterator[tuple[str, str]]:
     columns += [("transaction", name, getattr(history, name), -1, texts - 1) for name in codes]
     if history.has_named_keys:
         columns.append(("micro-operation", "key", history.key, 0, texts - 1))
-    if history.element_count.any():
-        ends = history.element_start + history.element_count
-        columns.append(("micro-operation", "element_start", history.element_start, 0, elements))
-        columns.append(("micro-operation", "the end of its elements", ends, 0, elements))
+    ends = history.element_start + history.element_count
+    columns.append(("micro-operation", "element_start", history.element_start, 0, elements))
+    columns.append(("micro-operation", "the end of its elements", ends, 0, elements))
     for what, name, column, least, most in columns:
         # The extremes are found at memory speed, the place only where it is wanted.
         if len(column) and (column.min() < least or column.max() > most):

@@ -344,6 +344,15 @@ def test_a_part_can_be_selected() -> None:
     part = history.select(np.array([True, False, False, True]), mops)
     assert [[part.f[mop] for mop in part.mops(place)] for place in range(2)] == [[3], [3, 2]]
     assert part.elements(1) == (1, 3)
+    without = history.select(np.array([True, True, True, False]), mops)
+    assert without.element.tolist() == [1]
+
+
+def test_elements_can_be_left_out_of_reads() -> None:
+    """A mark for each element of each read, also of those that share them."""
+    history = sample()
+    less = history.keep_elements(history.apart().element != 1)
+    assert [less.elements(mop) for mop in (1, 5)] == [(), (3,)]
 
 
 def test_a_name_without_a_form_is_refused(tmp_path: Path) -> None:
