@@ -162,6 +162,64 @@ def test_runs_are_shared_and_none_is_run_twice(url: str, start: Start, tmp_path:
     assert set(counts.values()) == {1}
 
 
+def test_a_worker_that_ends_in_peace_is_no_death(url: str) -> None:
+    """However often workers are replaced: a run only fails when too many of them died."""
+    forget("test_rig")
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(context: dict[str, Any]) -> None:
+        begun.set()
+        go.wait(0.01 if go.is_set() else 60)
+
+    workflow = Workflow("w", [task("slow")(slow)], version="1")
+    for _ in range(3):
+        begun.clear()
+        with Executor(url, workflows=[workflow], max_recoveries=1) as executor:
+            handle = executor.submit(workflow, key="one")
+            assert begun.wait(30)
+    go.set()
+    with Executor(url, workflows=[workflow], max_recoveries=1) as executor:
+        result = executor.handle(handle.run_id).result(30)
+        assert (result.status, executor.saved(handle.run_id).run.recoveries) == ("Completed", 0)
+
+
+@pytest.mark.parametrize("how", ["failed", "cancelled"])
+def test_a_retry_goes_on_with_the_children_too(url: str, how: str) -> None:
+    """What a child completed stays; its attempts can be looked up."""
+    forget("test_rig")
+    ran: list[str] = []
+    begun, is_broken = threading.Event(), threading.Event()
+    is_broken.set()
+
+    def second(context: Any) -> dict[str, int]:
+        ran.append("second")
+        begun.set()
+        while is_broken.is_set():
+            if how == "failed":
+                raise ValueError("broken")
+            time.sleep(0.01)
+        return {"n": 1}
+
+    first = task("first")(lambda context: ran.append("first"))
+    child = Workflow("child", [first, task("second", dependencies=[first])(second)])
+    middle = Workflow("middle", [child.as_task("inner")])
+    with Executor(url) as executor:
+        handle = executor.submit(Workflow("outer", [middle.as_task("sub")]))
+        assert begun.wait(30)
+        if how == "cancelled":
+            handle.cancel()
+        assert handle.result(30).status == how.title()
+        eventually(lambda: executor.list(workflow="child")[0].status == how.title(), "it ends")
+        is_broken.clear()
+        result = executor.retry(handle.run_id).result(30)
+        assert result.final_context == {"sub": {"inner": {"n": 1}}}
+        assert ran == ["first", "second", "second"]
+        (run,) = executor.list(workflow="child")
+        second_task = executor.describe(run.run_id).tasks[1]
+        before = ["Failed"] if how == "failed" else []
+        assert [each["status"] for each in second_task.attempts] == [*before, "Completed"]
+
+
 def test_a_run_of_another_version_is_left_to_who_knows_it(url: str) -> None:
     """It says so; the right code goes on with it."""
     first = Workflow("v", [task("a")(lambda context: {"by": 1})], version="1")

@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Iterable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+from test_rig.errors import Problem, WorkflowInvalid
 from test_rig.workflow.commands import Finish
 from test_rig.workflow.definition import Workflow
 from test_rig.workflow.plan import Plan
@@ -20,6 +21,9 @@ from test_rig.workflow.states import RunStatus, TaskStatus
 from test_rig.workflow.values import MAX_CONTEXT_BYTES
 
 __all__ = ["Active", "Limits", "Progress", "new_id", "progress_of"]
+
+#: Limits of which none at all makes sense too.
+_MAY_BE_NONE = ("max_recoveries", "store_patience_s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,17 @@ class Limits:
     max_recoveries: int = 10
     #: How long a store that cannot record is tried before callers are told.
     store_patience_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        problems = []
+        for name in (each.name for each in fields(self)):
+            value = getattr(self, name)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not (value > 0 or (value == 0 and name in _MAY_BE_NONE)):
+                what = f"{name}={value!r} is no number above 0"
+                problems.append(Problem(where="limits", what=what))
+        if problems:
+            raise WorkflowInvalid(problems)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,12 @@ class Attempts:
             self._held -= job.task.child is not None
             if job.task.child is None:
                 self.bodies.stop(job, "cancelled")
+                if job.loop is not None:
+                    self._timers.later(GRACE_S, self._release, job)
         return job
+
+    def _release(self, job: Job) -> None:
+        self.bodies.release(job)
 
     def stop_all(self) -> None:
         """End all of them."""
@@ -82,7 +87,11 @@ class Attempts:
             self._timers.later(GRACE_S, self._on_hopeless, job)
 
     def _on_hopeless(self, job: Job) -> None:
-        if self._running.get((job.run_id, job.key)) is job:
+        if self._running.get((job.run_id, job.key)) is not job:
+            return
+        if not job.is_hit and self.bodies.release(job):
+            self._timers.later(GRACE_S, self._on_hopeless, job)
+        else:
             self._ended(job, abandoned(job))
 
     def marks(self, worker: str) -> Iterator[AttemptRow]:

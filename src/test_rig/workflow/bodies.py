@@ -4,7 +4,8 @@ How to think of it: a `Job` is one attempt. `Bodies.start` hands it to an idle t
 loop's thread when it is async; whatever comes of it becomes an `Outcome`, which goes back to the
 engine by `deliver`. `stop` ends a job: a coroutine is cancelled, a thread gets an exception at its
 next step in Python. A thread that waits in C does not notice; the engine waits for it for a moment
-and goes on without it.
+and goes on without it. A coroutine that never awaits does not notice either, and holds up all
+others: `release` sends its thread the exception, and further coroutines get a loop of their own.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class Job:
     #: The process of an isolated task.
     process: int | None = None
     coroutine: asyncio.Task[None] | None = None
+    #: Where the coroutine runs.
+    loop: asyncio.AbstractEventLoop | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     is_hit: bool = False
 
@@ -89,12 +92,15 @@ class Bodies:
         self._threads = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread: threading.Thread | None = None
+        #: Loops that were held up: what they have goes on there, once they can.
+        self._left: list[tuple[asyncio.AbstractEventLoop, threading.Thread]] = []
 
     def start(self, job: Job) -> None:
         """Start an attempt."""
         job.started = time.time()
         if job.task.is_async and not job.task.isolated:
-            self._running_loop().call_soon_threadsafe(self._begin, job)
+            job.loop = self._running_loop()
+            job.loop.call_soon_threadsafe(self._begin, job)
             return
         with self._lock:
             is_idle = self._idle > 0
@@ -116,23 +122,46 @@ class Bodies:
                 if job.process is not None:
                     kill_group(job.process)
             return
-        if job.task.is_async and self._loop is not None:
-            self._loop.call_soon_threadsafe(_cancel, job)
+        if job.loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has come to its end meanwhile
+                job.loop.call_soon_threadsafe(_cancel, job)
             return
         with job.lock:
             if job.thread is not None and not job.is_hit:
                 job.is_hit = True
                 _raise_in(job.thread, TaskStopped)
 
+    def release(self, job: Job) -> bool:
+        """Send the exception to a stopped coroutine that holds up its loop; return whether it does.
+
+        Its loop, which may wait in C for long, gets no further coroutines.
+        """
+        loop, held = job.loop, job.coroutine
+        if loop is None or held is None or held.done() or asyncio.current_task(loop) is not held:
+            return False
+        if self._loop is loop and self._loop_thread is not None:
+            self._left = [each for each in self._left if each[1].is_alive()]
+            self._left.append((loop, self._loop_thread))
+            self._loop = self._loop_thread = None
+            loop.call_soon_threadsafe(lambda: loop.create_task(_wound_up()))
+        if job.thread is not None and not job.is_hit:
+            job.is_hit = True
+            _raise_in(job.thread, TaskStopped)
+        return True
+
     def close(self, *, wait_s: float = 2.0) -> None:
-        """End the idle threads and the loop."""
+        """End the idle threads and the loops."""
         with self._lock:
             count, self._idle = self._idle, 0
         for _ in range(count):
             self._jobs.put(None)
+        loops = list(self._left)
         if self._loop is not None and self._loop_thread is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._loop_thread.join(wait_s)
+            loops.append((self._loop, self._loop_thread))
+        for loop, thread in loops:
+            with contextlib.suppress(RuntimeError):  # it has come to its end meanwhile
+                loop.call_soon_threadsafe(loop.stop)
+            thread.join(wait_s)
 
     def run_here(self, job: Job) -> Outcome:
         """Run an attempt in this thread and return its outcome: for a process of its own."""
@@ -185,7 +214,12 @@ class Bodies:
             def run() -> None:
                 asyncio.set_event_loop(loop)
                 try:
-                    loop.run_forever()
+                    while not loop.is_closed():
+                        try:
+                            loop.run_forever()
+                            break
+                        except TaskStopped:  # it came when its coroutine had just let go
+                            continue
                 finally:
                     left = asyncio.all_tasks(loop)
                     for each in left:
@@ -203,7 +237,15 @@ class Bodies:
         if job.stopped is not None:
             job.deliver(job, _stopped(job))
             return
+        job.thread = threading.get_ident()
         job.coroutine = asyncio.get_running_loop().create_task(_awaited(job))
+
+
+async def _wound_up() -> None:
+    """End a loop that gets no further coroutines when those that it has are done."""
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others)
+    asyncio.get_running_loop().stop()
 
 
 def _cancel(job: Job) -> None:
@@ -249,7 +291,7 @@ async def _awaited(job: Job) -> None:
             outcome = completed(job, context, await job.task.function(context))
         else:
             outcome = _unwanted(job)
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, TaskStopped):
         outcome = _stopped(job)
     except BaseException as error:  # noqa: BLE001 -- the door to users' code: SystemExit too
         outcome = failed(job, error)

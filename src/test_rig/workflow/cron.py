@@ -6,8 +6,9 @@ The expression's meaning is that of Debian's cron, daylight saving time included
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import takewhile
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,7 +20,7 @@ CatchUp = Literal["all", "latest", "none"]
 CATCH_UPS: tuple[CatchUp, ...] = ("all", "latest", "none")
 #: How late a due time counts as kept, where what was missed is not caught up.
 GRACE_S = 60.0
-#: The most runs that are caught up at once.
+#: The most runs that are caught up; of more missed times the last ones count.
 MOST = 1000
 
 
@@ -30,6 +31,10 @@ def next_due(cron: str, time_zone: str, after: float) -> float:
         WorkflowInvalid: The expression or the time zone is none, or is never due.
         MissingExtra: cronsim is not installed.
     """
+    return next(_after(cron, time_zone, after))
+
+
+def _after(cron: str, time_zone: str, after: float) -> Iterator[float]:
     try:
         from cronsim import CronSim, CronSimError
     except ImportError as missing:
@@ -41,8 +46,9 @@ def next_due(cron: str, time_zone: str, after: float) -> float:
         todo = "use a name such as Europe/Berlin or UTC"
         raise WorkflowInvalid([Problem(where="schedule", what=what, todo=todo)]) from error
     try:
-        start = datetime.fromtimestamp(after, UTC).astimezone(zone)
-        return float(next(CronSim(cron, start)).timestamp())
+        times = CronSim(cron, datetime.fromtimestamp(after, UTC).astimezone(zone))
+        while True:
+            yield float(next(times).timestamp())
     except (CronSimError, StopIteration) as error:
         what = f"{cron!r} is no cron expression that is ever due ({error or 'no such day'})"
         todo = "five fields: minute, hour, day, month, weekday; for example 0 3 * * 1-5"
@@ -62,18 +68,23 @@ def dues(
         catch_up: What to do about times that were missed: run for each of them, for the latest
             one, or for none that is more than a minute ago.
     """
-    found: list[float] = []
-    due = first
-    for _ in islice(iter(int, 1), MOST):
-        if due > now:
-            break
-        found.append(due)
-        due = next_due(cron, time_zone, due)
-    else:
-        due = next_due(cron, time_zone, now)
+    found = _missed(cron, time_zone, first, now)
+    due = next_due(cron, time_zone, max(now, first - 1))
     if catch_up == "all":
         return found, due
     latest = found[-1:]
     if catch_up == "none":
         latest = [each for each in latest if now - each <= GRACE_S]
     return latest, due
+
+
+def _missed(cron: str, time_zone: str, first: float, now: float) -> list[float]:
+    """Return the due times since the first one; of very many the last ones."""
+    span = MOST * 60.0
+    while True:
+        # From the end: after a year a schedule of minutes has half a million of them.
+        start = max(first - 1, now - span)
+        found = list(takewhile(lambda due: due <= now, _after(cron, time_zone, start)))
+        if len(found) >= MOST or start < first:
+            return found[-MOST:]
+        span *= 2

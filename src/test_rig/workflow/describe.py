@@ -122,10 +122,11 @@ def described(saved: Saved, facts: Mapping[str, Any], now: float) -> Described:
     for row in saved.attempts:
         attempts.setdefault(row.key, []).append(row)
     by_id = {fact["id"]: fact for fact in facts["tasks"]}
-    keys = list(by_id)
-    for key in sorted({*steps, *attempts} - set(keys), key=_natural):
-        group = key.split("[")[0]
-        keys.insert(keys.index(group) if group in keys else len(keys), key)
+    instances: dict[str, list[str]] = {}
+    for key in sorted({*steps, *attempts} - set(by_id), key=_natural):
+        instances.setdefault(key.split("[")[0], []).append(key)
+    keys = [key for each in by_id for key in (*instances.pop(each, ()), each)]
+    keys += [key for gone in instances.values() for key in gone]
     failure = failure_of(saved.run.error)
     events = {row.name: decoded(row.payload) for row in saved.signals}
     tasks = []

@@ -18,7 +18,6 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -44,13 +43,13 @@ from test_rig.workflow.plan import Plan
 from test_rig.workflow.queueing import ReadyQueue
 from test_rig.workflow.recording import commit_patiently
 from test_rig.workflow.records import Batch, Failure, RunRow, Saved, finish_of, text_of
-from test_rig.workflow.result import WorkflowResult
 from test_rig.workflow.schedules import Schedules
 from test_rig.workflow.states import RunStatus, TaskStatus
 from test_rig.workflow.store import Store, WorkerLost
 from test_rig.workflow.timers import Timers
 from test_rig.workflow.tracing import Tracing
 from test_rig.workflow.values import decoded, encoded
+from test_rig.workflow.waiting import Waiter, Waiters, crash_of
 
 __all__ = ["Engine"]
 
@@ -81,7 +80,7 @@ class Engine:
         self._children = Children(store)
         self._schedules = Schedules(store, self._timers, self._on_fired)
         self._tracing = Tracing()
-        self._waiters: dict[str, list[Future[WorkflowResult | None]]] = {}
+        self._waiters = Waiters()
         self._ready = ReadyQueue()
         self._batch = Batch()
         self._after: list[Callable[[], None]] = []
@@ -89,7 +88,7 @@ class Engine:
         self._is_closing = False
         self._has_backlog = False
         self._broken: WorkflowError | None = None
-        self._thread = threading.Thread(target=self._main, name="workflow-engine", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="workflow-engine", daemon=True)
 
     def start(self) -> None:
         """Make the worker known, and begin."""
@@ -126,9 +125,9 @@ class Engine:
         """Record a run and begin with it, or let it wait where there is too much to do."""
         self._inbox.put((self._on_submit, run, workflow, context))
 
-    def wait_for(self, run_id: str) -> Future[WorkflowResult | None]:
+    def wait_for(self, run_id: str) -> Waiter:
         """Return what will have the run's result: None where another worker has it."""
-        future: Future[WorkflowResult | None] = Future()
+        future = Waiter()
         self._inbox.put((self._on_wait, run_id, future))
         return future
 
@@ -145,6 +144,17 @@ class Engine:
         return [version for name, version in self._known if name == workflow]
 
     # The loop
+
+    def _serve(self) -> None:
+        try:
+            self._main()
+        except Exception as error:  # noqa: BLE001 -- the top of a thread: nobody may wait for ever
+            crash = crash_of(error)
+            self._attempts.stop_all()
+            self._waiters.let_go(crash)
+            while (message := self._inbox.get())[0] != self._on_close:
+                if message[0] == self._on_wait:
+                    message[2].set_exception(crash)
 
     def _main(self) -> None:
         while not self._is_closing:
@@ -198,13 +208,7 @@ class Engine:
         self._children.clear()
         self._ready = ReadyQueue()
         self._batch, self._after = Batch(), []
-        waiters, self._waiters = self._waiters, {}
-        for futures in waiters.values():
-            for future in futures:
-                if isinstance(error, WorkerLost):
-                    future.set_result(None)  # another worker has it: its result will be recorded
-                else:
-                    future.set_exception(error)
+        self._waiters.let_go(error)
         self._reenlist()
 
     def _reenlist(self) -> None:
@@ -238,9 +242,9 @@ class Engine:
         active = self._activate(run, workflow, context)
         self._apply(active, active.plan.begin(now))
 
-    def _on_wait(self, run_id: str, future: Future[WorkflowResult | None]) -> None:
+    def _on_wait(self, run_id: str, future: Waiter) -> None:
         if run_id in self._runs:
-            self._waiters.setdefault(run_id, []).append(future)
+            self._waiters.add(run_id, future)
         elif self._broken is not None:
             future.set_exception(self._broken)
         else:
@@ -301,11 +305,7 @@ class Engine:
         self._is_closing = True
         self._attempts.stop_all()
         self._commit()
-        for futures in self._waiters.values():
-            for future in futures:
-                what = "the executor was closed; the run goes on with the next worker"
-                future.set_exception(WorkflowError(what))
-        self._waiters.clear()
+        self._waiters.let_go(WorkflowError("the executor was closed; the next worker goes on"))
 
     def _beat_later(self) -> None:
         self._timers.later(self.limits.lease_s / 3, self._beat)
@@ -425,7 +425,7 @@ class Engine:
             self._inbox.put((self._on_child, run))
         self._tracing.finished(active.span, run)
         # They stay on the list until it is recorded: it may come to nothing.
-        self._after.append(lambda: active.tell(self._waiters.pop(run.id, ()), finish))
+        self._after.append(lambda: active.tell(self._waiters.take(run.id), finish))
         if self._on_progress is not None:
             self._tell(active.run, None, finish.status, 0)
         if self._has_backlog:

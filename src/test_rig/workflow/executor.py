@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 import weakref
@@ -26,6 +27,7 @@ from test_rig.workflow.values import encoded
 
 __all__ = ["Executor", "RunHandle"]
 
+_LOG = logging.getLogger("test_rig.workflow")
 #: How often a run of another worker is looked at while somebody waits for it.
 _LOOK_S = (0.01, 0.25)
 
@@ -89,7 +91,7 @@ class Executor(Ledger):
         durability: "full": a recorded result survives a power cut. "normal": it survives the death
             of the process, but a power cut or a crash of the operating system can take the last
             moments with it, so that finished tasks run again.
-        on_progress: Is told of each step, on the engine's thread.
+        on_progress: Is told of each step, on the engine's thread; what it raises goes to the log.
         limits: The fields of `Limits`, by name.
 
     Raises:
@@ -119,7 +121,7 @@ class Executor(Ledger):
             is_durable=durability == "full",
         )
         super().__init__(store)
-        self.engine = Engine(self.store, self.limits, on_progress)
+        self.engine = Engine(self.store, self.limits, on_progress and _careful(on_progress))
         self._lock = Lock()
         self._is_closed = False
         self.engine.start()
@@ -269,6 +271,18 @@ class Executor(Ledger):
 def _end(engine: Engine, store: Store) -> None:
     engine.close()
     store.close()
+
+
+def _careful(told: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """Return a listener whose mistakes cost no run."""
+
+    def tell(progress: Progress) -> None:
+        try:
+            told(progress)
+        except Exception:  # noqa: BLE001 -- the door to users' code
+            _LOG.exception("on_progress failed; the run goes on")
+
+    return tell
 
 
 def keyed_id(workflow: str, key: str) -> str:

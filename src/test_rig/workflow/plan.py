@@ -313,7 +313,8 @@ class Plan:
     def _go(self, place: Place, now: float, commands: list[Command]) -> None:
         """Start a task whose rule holds, unless it waits for an event or its next attempt."""
         saved = self._saved_attempts.pop(place.key, [])
-        place.failures = sum(row.status.is_failure for row in saved)
+        # Those before a retry of the run have no next attempt: they count no longer.
+        place.failures = sum(row.status.is_failure and row.next_at is not None for row in saved)
         place.attempt = max((row.attempt for row in saved), default=0) + 1
         due = max((row.next_at for row in saved if row.next_at is not None), default=now)
         # A clock that was set back while nobody worked must not make the wait longer than it was.

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from test_rig.errors import ContextInvalid, WorkflowInvalid
+from test_rig.errors import ContextInvalid, WorkflowError, WorkflowInvalid
 from test_rig.workflow import Executor, RunStatus, TaskStatus, Workflow, task
 from test_rig.workflow.catalog import forget
 
@@ -212,6 +212,69 @@ def test_a_failed_run_can_be_run_again_from_where_it_failed(executor: Executor) 
     broken.clear()
     assert executor.retry(failed.run_id).result(30).status is RunStatus.COMPLETED
     assert ran == ["a", "b", "b"]
+
+
+@pytest.mark.parametrize("is_in_c", [False, True])
+def test_a_coroutine_that_never_awaits_costs_the_others_nothing(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch, is_in_c: bool
+) -> None:
+    """It holds up its loop, and is ended; those that come later do not wait for it."""
+    monkeypatch.setattr("test_rig.workflow.attempts.GRACE_S", 0.05)
+    may_end, went_on = threading.Event(), threading.Event()
+
+    async def hog(context: dict[str, Any]) -> None:
+        while not may_end.is_set():
+            if is_in_c:  # where no exception reaches it
+                may_end.wait(60)
+        went_on.set()
+
+    async def waiting(context: dict[str, Any]) -> dict[str, Any]:
+        for _ in range(5):
+            await asyncio.sleep(0.01)
+        return {"waited": True}
+
+    calm = Workflow("calm", [task("wait")(waiting)])
+    others = [executor.submit(calm) for _ in range(3)]
+    result = executor.run(Workflow("hog", [task("hog", timeout_s=0.05)(hog)]), timeout_s=30)
+    assert result.errors["hog"].type == "TaskTimeout"
+    assert ("could not be ended" in str(result.errors["hog"])) is is_in_c
+    assert executor.run(calm, timeout_s=30).final_context == {"waited": True}
+    may_end.set()
+    assert [each.result(30).status for each in others] == [RunStatus.COMPLETED] * 3
+    assert not went_on.is_set()
+
+
+def test_whoever_listens_badly_costs_no_run(caplog: pytest.LogCaptureFixture) -> None:
+    """What `on_progress` raises goes to the log."""
+
+    def broken(progress: object) -> None:
+        raise ValueError("I am no good listener")
+
+    forget("test_rig")
+    with Executor("sqlite://:memory:", on_progress=broken) as executor:
+        workflow = Workflow("w", [task("a")(lambda context: {"n": 1})])
+        assert executor.run(workflow, timeout_s=30).final_context == {"n": 1}
+    assert "no good listener" in caplog.text
+
+
+def test_nobody_waits_for_an_engine_that_failed(executor: Executor) -> None:
+    """Whatever its store raises: those who wait are told, and those who come later."""
+
+    def broken(*anything: object) -> None:
+        raise ZeroDivisionError("the store has a bug")
+
+    workflow = Workflow("w", [task("a")(lambda context: {"n": 1})])
+    executor.store.commit = broken  # type: ignore[method-assign]  # the planted fault
+    for _ in range(2):
+        with pytest.raises(WorkflowError, match="the store has a bug"):
+            executor.run(workflow, timeout_s=30)
+
+
+@pytest.mark.parametrize("wrong", [{"max_tasks": 0}, {"lease_s": -1.0}, {"max_runs": "many"}])
+def test_limits_that_nothing_could_run_with_are_refused(wrong: dict[str, Any]) -> None:
+    """At once, by their names."""
+    with pytest.raises(WorkflowInvalid, match=next(iter(wrong))):
+        Executor("sqlite://:memory:", **wrong)
 
 
 def test_a_run_with_a_key_is_run_once(executor: Executor) -> None:

@@ -136,12 +136,19 @@ def test_missed_times_are_caught_up_as_the_rule_says(catch_up: Any, hours: list[
     assert due == seconds("2026-01-01T04:00")
 
 
-def test_a_long_pause_is_no_flood() -> None:
-    """A year of minutes is caught up by a bounded number of runs."""
+@pytest.mark.parametrize(("catch_up", "count"), [("all", 1000), ("latest", 1), ("none", 1)])
+def test_a_long_pause_is_no_flood(catch_up: Any, count: int) -> None:
+    """A year of minutes is caught up by a bounded number of runs, of which the last is due now."""
     now = seconds("2026-01-01T00:00")
-    found, due = dues("* * * * *", "UTC", first=now - 31_536_000, now=now, catch_up="all")
-    assert len(found) == 1000
-    assert due == now + 60
+    found, due = dues("* * * * *", "UTC", first=now - 31_536_000, now=now, catch_up=catch_up)
+    assert (len(found), found[-1], due) == (count, now, now + 60)
+
+
+def test_due_times_far_apart_are_found_again_after_a_long_pause() -> None:
+    """However far back one has to look for them."""
+    first = seconds("2000-01-01T00:00")
+    found, _ = dues("0 0 1 1 *", "UTC", first=first, now=first + 10 * 366 * 86_400, catch_up="all")
+    assert found == [seconds(f"20{year:02}-01-01T00:00") for year in range(11)]
 
 
 @pytest.mark.parametrize(("cron", "zone"), [("61 * * * *", "UTC"), ("0 0 * * *", "Mars/Base")])

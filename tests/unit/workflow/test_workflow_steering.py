@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from test_rig.cli.workflow import app
-from test_rig.errors import WorkflowInvalid
+from test_rig.errors import WorkflowError, WorkflowInvalid
 from test_rig.workflow import Executor, RunStatus, Workflow, task
 from test_rig.workflow.catalog import forget
 
@@ -32,8 +34,8 @@ def store(tmp_path: Path) -> Iterator[str]:
 def say(store: str) -> Say:
     """Give a command of `test-rig workflow` on the store."""
 
-    def run(*words: str) -> Result:
-        return CliRunner().invoke(app, [*words, "--store", store])
+    def run(*words: str, raises: bool = False) -> Result:
+        return CliRunner().invoke(app, [*words, "--store", store], catch_exceptions=not raises)
 
     return run
 
@@ -80,6 +82,14 @@ def test_a_run_is_cancelled_once(store: str, say: Say) -> None:
         assert handle.result(40).status is RunStatus.CANCELLED
         go.set()
         assert say("cancel", "last").exit_code == 1
+
+
+def test_a_file_that_holds_something_else_is_told(store: str, say: Say) -> None:
+    """Whatever is wrong with its tables: an error of the store, with the file."""
+    with closing(sqlite3.connect(store.removeprefix("sqlite:///"))) as other:
+        other.executescript("CREATE TABLE theirs (a); PRAGMA user_version = 2")
+    with pytest.raises(WorkflowError, match=r"store.db: the store cannot be read: no such table"):
+        say("list", "--workflow", "w", raises=True)
 
 
 def test_an_event_reaches_its_run_once(store: str, say: Say) -> None:

@@ -208,7 +208,7 @@ class PostgresStore(SqlStore):
     def dismiss(self, worker: str) -> None:
         """Let go of a worker that ends in peace, and free its runs."""
         with self.transaction() as say:
-            freed = self.free_runs(say, [worker])
+            freed = self.free_runs(say, [worker], is_dead=False)
             say("DELETE FROM wf_worker WHERE id = ?", (worker,))
             if freed:
                 self.poke(say)

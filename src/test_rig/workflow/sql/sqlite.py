@@ -171,8 +171,11 @@ class SqliteStore(SqlStore):
             with self._lock:
                 return self._open_writer.execute(sql, values).fetchall()
         # A reader of its own: it neither waits for the writer nor is waited for.
-        with closing(sqlite3.connect(self.place, timeout=_BUSY_S)) as reader:
-            return reader.execute(sql, values).fetchall()
+        try:
+            with closing(sqlite3.connect(self.place, timeout=_BUSY_S)) as reader:
+                return reader.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise WorkflowError(f"the store cannot be read: {error}", where=self.place) from error
 
     def commit(self, worker: str, batch: Batch) -> None:
         """Record a batch, durably."""
@@ -241,7 +244,7 @@ class SqliteStore(SqlStore):
     def dismiss(self, worker: str) -> None:
         """Let go of a worker that ends in peace."""
         with self.transaction() as say:
-            self.free_runs(say, [worker])
+            self.free_runs(say, [worker], is_dead=False)
             say("DELETE FROM wf_worker WHERE id = ?", (worker,))
         self._let_go(worker)
 

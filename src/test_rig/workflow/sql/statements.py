@@ -224,22 +224,39 @@ class SqlStore(ABC):
         del now
         was = "('Failed', 'Cancelled', 'TimedOut', 'Paused')" if is_again else "('Paused')"
         with self.transaction() as say:
-            revived = say(
-                "UPDATE wf_run SET status = 'Pending', owner = NULL, wanted = NULL, error = NULL,"
-                " output = NULL, finished = NULL, not_before = NULL, deadline = NULL,"
-                f" recoveries = 0 WHERE id = ? AND status IN {was}",
-                (run_id,),
-            )[0][0]
-            if revived and is_again:
-                say("DELETE FROM wf_step WHERE run_id = ? AND status <> 'Completed'", (run_id,))
-                # Its attempts stay to be looked at, and no longer count as failures.
-                say(
-                    "UPDATE wf_attempt SET status = 'Cancelled', next_at = NULL WHERE run_id = ?",
-                    (run_id,),
-                )
-            if revived:
+            runs = [run_id]
+            is_revived = False
+            while runs:
+                revived = say(
+                    "UPDATE wf_run SET status = 'Pending', owner = NULL, wanted = NULL,"
+                    " error = NULL, output = NULL, finished = NULL, not_before = NULL,"
+                    f" deadline = NULL, recoveries = 0 WHERE id = ? AND status IN {was}",
+                    (each := runs.pop(),),
+                )[0][0]
+                is_revived = is_revived or bool(revived)
+                if revived and is_again:
+                    runs += self._forgive(say, each)
+            if is_revived:
                 self.poke(say)
-        return bool(revived)
+        return is_revived
+
+    def _forgive(self, say: Say, run_id: str) -> list[str]:
+        """Forget the failures of a run; return the children's runs that go on with it."""
+        sql = "SELECT parent_task, id FROM wf_run WHERE parent = ? ORDER BY created"
+        children: dict[str, str] = dict(say(sql, (run_id,)))  # of several attempts the last one
+        open_steps = "FROM wf_step WHERE run_id = ? AND status <> 'Completed'"
+        failed: dict[str, int] = dict(say(f"SELECT key, attempt {open_steps}", (run_id,)))
+        say(f"DELETE {open_steps}", (run_id,))
+        # Attempts stay to be looked at; without a further one that was due they do not count.
+        say("UPDATE wf_attempt SET next_at = NULL WHERE run_id = ?", (run_id,))
+        again = children.keys() & failed.keys()
+        for key in again:
+            # The same attempt goes on: a child's run is known by it, and keeps what it completed.
+            say(
+                "DELETE FROM wf_attempt WHERE run_id = ? AND key = ? AND attempt = ?",
+                (run_id, key, failed[key]),
+            )
+        return [children[key] for key in sorted(again)]
 
     def move(self, run_id: str, version: str, move: Move) -> bool:
         """Let a run that rests go on with another version; return whether it did rest."""
@@ -266,10 +283,10 @@ class SqlStore(ABC):
         """Tell the workers that there is something new."""
         del say  # where a worker looks for itself nobody has to be told
 
-    def free_runs(self, say: Say, dead: Iterable[str]) -> int:
-        """Make the runs of dead workers pending, within a transaction."""
+    def free_runs(self, say: Say, workers: Iterable[str], *, is_dead: bool = True) -> int:
+        """Make the runs of workers pending, within a transaction; a death is counted."""
         freed = 0
-        for worker in dead:
+        for worker in workers:
             if not say("UPDATE wf_worker SET lost = 1 WHERE id = ? AND lost = 0", (worker,))[0][0]:
                 continue
             say(
@@ -278,9 +295,9 @@ class SqlStore(ABC):
                 (worker, worker),
             )
             freed += say(
-                "UPDATE wf_run SET status = 'Pending', owner = NULL, recoveries = recoveries + 1"
+                "UPDATE wf_run SET status = 'Pending', owner = NULL, recoveries = recoveries + ?"
                 " WHERE owner = ?",
-                (worker,),
+                (int(is_dead), worker),
             )[0][0]
         return freed
 
