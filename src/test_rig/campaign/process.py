@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,16 +16,12 @@ import msgspec
 
 from test_rig.campaign.order import Order
 from test_rig.campaign.planned import RunOutcome, Standing
-from test_rig.plugins import package_folder
+from test_rig.processes import ended_how, kill_group, start_own_code
 from test_rig.resilience import without_passwords
 from test_rig.runs import decode_json, encode_json
 
 __all__ = ["run_order"]
 
-_START = (
-    "import sys; here = sys.argv.pop(1); sys.path[:0] = [here] if here else []; "
-    "from test_rig.campaign.child import perform_and_exit; perform_and_exit()"
-)
 _LOOK_S = 0.05
 #: How long a run that is to end has for removing what it made on the target.
 _GRACE_S = 15.0
@@ -46,13 +40,12 @@ def run_order(order: Order, is_wanted: Callable[[], bool]) -> RunOutcome:
     """
     started = time.time()
     with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-P", "-c", _START, package_folder(), str(answer.fileno())],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            pass_fds=(answer.fileno(),),
-            start_new_session=True,
+        process = start_own_code(
+            "test_rig.campaign.child",
+            "perform_and_exit",
+            [str(answer.fileno())],
+            descriptors=[answer.fileno()],
+            output=output,
         )
         try:
             is_late = _wait(process, order, is_wanted)
@@ -104,8 +97,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.stdin.close()
     with suppress(subprocess.TimeoutExpired):
         process.wait(_GRACE_S)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    kill_group(process.pid)
     process.wait()
 
 
@@ -113,8 +105,5 @@ def _how(code: int, output: IO[bytes]) -> str:
     output.seek(0, os.SEEK_END)
     output.seek(max(0, output.tell() - _LAST_WORDS))
     words = " ".join(output.read().decode("utf-8", "replace").split())
-    told = f"its process ended with exit code {code}"
-    if code < 0:
-        with suppress(ValueError):
-            told = f"its process was ended by {signal.Signals(-code).name}"
+    told = f"its process {ended_how(code)}"
     return f"{told}: {without_passwords(words)}" if words else told

@@ -17,7 +17,6 @@ from test_rig.plugins.generation import Found, Generation
 from test_rig.plugins.host import Host, load
 from test_rig.plugins.making import make, missing_settings
 from test_rig.plugins.marks import has_mark, mark, marks_of
-from test_rig.plugins.own_code import package_folder
 from test_rig.plugins.source import Source
 from test_rig.plugins.watch import FileWatch, watch_files
 from test_rig.plugins.worker import Worker, WorkerResting
@@ -57,6 +56,5 @@ __all__ = [
     "mark",
     "marks_of",
     "missing_settings",
-    "package_folder",
     "watch_files",
 ]

@@ -22,6 +22,7 @@ from test_rig.plugins.worker_answer import Answer, Answers, Call, Each, Outcome,
 from test_rig.plugins.worker_child import NO_SANDBOX
 from test_rig.plugins.worker_guardian import CHILD, Guardian
 from test_rig.plugins.worker_output import OutputReader
+from test_rig.processes import ended_how
 
 __all__ = ["WorkerProcess"]
 
@@ -342,19 +343,13 @@ class WorkerProcess:
             error = f"no answer within {limit_s:g} s; the process was killed"
             return Answer(outcome=Outcome.TIMED_OUT, error=error, detail=dump, is_fresh_after=True)
         code = self._code
-        if code is not None and code < 0 and -code != signal.SIGKILL:
-            with suppress(ValueError):
-                error = f"the process was ended by {signal.Signals(-code).name}"
-                return Answer(
-                    outcome=Outcome.CRASHED, error=error, detail=dump, is_fresh_after=True
-                )
         if code == NO_SANDBOX:
             error = f"the system refuses the sandbox: {dump}"
             return Answer(outcome=Outcome.CRASHED, error=error, is_fresh_after=True)
-        if code == 70 or code == -signal.SIGKILL:
+        if code is None or code in (70, -signal.SIGKILL):
             error = "the process was killed, or closed the connection to the rig"
         else:
-            error = f"the process ended with exit code {code}"
+            error = f"the process {ended_how(code)}"
         return Answer(outcome=Outcome.CRASHED, error=error, detail=dump, is_fresh_after=True)
 
     def _ask_where(self, about: tuple[int, int]) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import secrets
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,17 +14,12 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from test_rig.plugins import package_folder
+from test_rig.processes import ended_how, kill_group, start_own_code
 from test_rig.suite.journal import Journal
 from test_rig.suite.order import Message, Order
 
 __all__ = ["Child", "Ended"]
 
-#: Starts a worker: without the working folder on its path, whose files may be named like libraries.
-_START = (
-    "import sys; here = sys.argv.pop(1); sys.path[:0] = [here] if here else []; "
-    "from test_rig.suite.worker import work_and_exit; work_and_exit()"
-)
 #: So much of what a handler prints is kept, from its end.
 KEPT_OUTPUT = 64 * 1024
 _LAST_WORDS_S = 5.0
@@ -65,13 +58,12 @@ class Child:
         self.journal = Journal()
         memory = self.journal.descriptor
         reading, writing = os.pipe()
-        self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-P", "-c", _START, package_folder(), str(writing), str(memory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(writing, memory),
-            start_new_session=True,
+        self._process = start_own_code(
+            "test_rig.suite.worker",
+            "work_and_exit",
+            [str(writing), str(memory)],
+            descriptors=[writing, memory],
+            output=subprocess.PIPE,
         )
         os.close(writing)
         self._output_thread = threading.Thread(target=self._read_output, daemon=True)
@@ -116,10 +108,7 @@ class Child:
             code = self._process.wait()
         if is_late:
             return f"the process did not come back within {after_s:.1f} s and was killed"
-        if code < 0:
-            with suppress(ValueError):
-                return f"the process was ended by {signal.Signals(-code).name}"
-        return f"the process ended with exit code {code}"
+        return f"the process {ended_how(code)}"
 
     def output(self) -> str:
         """Return what was printed since the last call."""
@@ -133,8 +122,7 @@ class Child:
 
     def kill(self) -> None:
         """End the process and all that it started."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        kill_group(self._process.pid)
 
     def _read_messages(self, reading: int) -> None:
         with os.fdopen(reading, "rb") as stream:

@@ -23,8 +23,9 @@ from queue import SimpleQueue
 from typing import Any
 
 from test_rig.errors import ContextInvalid
+from test_rig.processes import kill_group
 from test_rig.workflow.commands import Outcome
-from test_rig.workflow.process import kill_group, run_isolated
+from test_rig.workflow.process import run_isolated
 from test_rig.workflow.records import Failure
 from test_rig.workflow.states import TaskStatus
 from test_rig.workflow.task import Task, TaskContext, TaskInfo

@@ -23,13 +23,17 @@ from test_rig.workflow.commands import Outcome
 from test_rig.workflow.rules import read_rule
 from test_rig.workflow.task import Task
 
-__all__ = ["main"]
+__all__ = ["answer_and_exit"]
 
 _PR_SET_PDEATHSIG = 1
 
 
-def main(answers: int, parent: int) -> None:
-    """Read a request from standard input, and write the outcome to a file descriptor."""
+def answer_and_exit() -> None:
+    """Read a request from standard input, and write the outcome to a file descriptor.
+
+    The arguments are that descriptor, and the process that waits for the outcome.
+    """
+    answers, parent = (int(each) for each in sys.argv[1:])
     # prctl(2): the kernel ends this process when the thread that started it is gone.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:

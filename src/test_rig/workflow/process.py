@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from test_rig.processes import ended_how, kill_group, start_own_code
 from test_rig.workflow.commands import Outcome
 from test_rig.workflow.records import Failure
 from test_rig.workflow.states import TaskStatus
@@ -25,24 +23,18 @@ from test_rig.workflow.values import decoded
 if TYPE_CHECKING:
     from test_rig.workflow.bodies import Job
 
-__all__ = ["kill_group", "run_isolated"]
-
-_SOURCE = str(Path(__file__).parents[2])
+__all__ = ["run_isolated"]
 
 
 def run_isolated(job: Job) -> Outcome | None:
     """Run an attempt in a process of its own; None where it was killed because of `stop`."""
     reading, writing = os.pipe()
-    code = (
-        f"import sys; sys.path.insert(0, {_SOURCE!r}); "
-        f"from test_rig.workflow.child import main; main({writing}, {os.getpid()})"
-    )
     try:
-        process = subprocess.Popen(  # noqa: S603 -- our own interpreter, our own code
-            [sys.executable, "-c", code],
-            stdin=subprocess.PIPE,
-            pass_fds=[writing],
-            start_new_session=True,
+        process = start_own_code(
+            "test_rig.workflow.child",
+            "answer_and_exit",
+            [str(writing), str(os.getpid())],
+            descriptors=[writing],
         )
     except OSError as error:
         os.close(reading)
@@ -64,12 +56,6 @@ def run_isolated(job: Job) -> Outcome | None:
     if job.stopped is not None:
         return None
     return _outcome(job, answer, process.returncode)
-
-
-def kill_group(process: int) -> None:
-    """Kill a process and what it started."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process, signal.SIGKILL)
 
 
 def _request(job: Job) -> dict[str, Any]:
@@ -94,13 +80,8 @@ def _request(job: Job) -> dict[str, Any]:
 def _outcome(job: Job, answer: bytes, code: int) -> Outcome:
     now = time.time()
     if not answer:
-        how = f"exit code {code}"
-        if code < 0:
-            with suppress(ValueError):
-                how = signal.Signals(-code).name
-        failure = Failure(
-            type="ProcessDied", message=f"the task's process died: {how}", names=("ProcessDied",)
-        )
+        what = f"the task's process {ended_how(code)}"
+        failure = Failure(type="ProcessDied", message=what, names=("ProcessDied",))
         return Outcome(TaskStatus.FAILED, job.started, now, failure=failure)
     told = json.loads(answer)
     text = told["delta"]
