@@ -37,6 +37,8 @@ from test_rig.workflow import Executor, Workflow, task
 #: What the issue of speed is: row -> (goal on SQLite, goal on PostgreSQL, unit, better is higher).
 GOALS = {
     "chain_ms": (5.0, 8.0, "ms", False),
+    # The goals above are for disks on which ten bare commits take 1.4 and 3.0 ms.
+    "chain_added_ms": (5.0 - 1.4, 8.0 - 3.0, "ms", False),
     "fan_per_s": (10_000, 10_000, "tasks/s", True),
     "thousand_per_s": (4_000, 3_000, "workflows/s", True),
     "takeover_ms": (100.0, 100.0, "ms", False),
@@ -323,6 +325,8 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, dict[str, float]
                 role: {row: statistics.median(each[row] for each in found) for row in found[0]}
                 for role, found in rounds.items()
             }
+            chain_ms = {role: found["chain_ms"] for role, found in results[kind].items()}
+            results[kind]["ours"]["chain_added_ms"] = chain_ms["ours"] - chain_ms["bare"]
             results[kind]["ours"]["takeover_ms"] = takeover(make(kind), 3)
             if options.records:
                 results[kind]["ours"] |= records(make(kind), options.records)
@@ -338,7 +342,7 @@ def show(results: dict[str, dict[str, dict[str, float]]]) -> None:
                 continue
             goal = goals[place]
             is_met = own[row] >= goal if is_higher else own[row] <= goal
-            line = f"  {row:17} {own[row]:10.2f} {unit:11} goal {goal:>7}"
+            line = f"  {row:17} {own[row]:10.2f} {unit:11} goal {goal:>7g}"
             line += "  met   " if is_met else "  MISSED"
             for name in ("dbos", "bare"):
                 other = contenders.get(name, {}).get(row)
