@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from acceptance.conftest import Run, command_environment
+from servers.private import free_port
 from servers.tidb_standin import StandinImport, TidbStandin
 
 RUN = [sys.executable, "-m", "test_rig", "actions", "run"]
@@ -423,3 +424,41 @@ def test_a_bulk_load_that_is_watched_hands_its_progress_to_the_actions(
     told = lines(tmp_path / "out.jsonl")
     assert {each["labels"]["job"] for each in told} == {"7"}
     assert max(each["value"] for each in told if each["name"] == "import_rows") == 1000
+
+
+def alerts_of(folder: Path) -> list[dict[str, Any]]:
+    """Return the alerts that reached the driver."""
+    return [each for each in lines(folder / "out.jsonl") if each["type"] == "alert"]
+
+
+def test_a_bulk_load_that_fails_is_an_alert(tmp_path: Path, rig: Run) -> None:
+    """With the reason; one that was cancelled is less."""
+    with TidbStandin() as tidb:
+        tidb.imports = [
+            StandinImport(7, end="failed", message="checksum mismatched"),
+            StandinImport(8, end="cancelled"),
+        ]
+        assert rig("import", "watch", tidb.url, "--interval", "0.02").returncode == 1
+    told = {each["labels"]["job"]: each for each in alerts_of(tmp_path)}
+    assert {job: each["severity"] for job, each in told.items()} == {
+        "7": "critical",
+        "8": "warning",
+    }
+    assert {each["alert_type"] for each in told.values()} == {"import_failed"}
+    assert "checksum mismatched" in told["7"]["message"]
+
+
+def test_a_server_that_is_not_there_is_an_alert(tmp_path: Path, rig: Run) -> None:
+    """Where a target's connection is why it cannot be judged."""
+    rig("audit", f"postgresql://127.0.0.1:{free_port()}/x")
+    (told,) = alerts_of(tmp_path)
+    assert told["alert_type"] == "connection_lost"
+    assert told["labels"]["target"].startswith("postgresql://")
+
+
+def test_what_a_workload_finds_is_an_alert(tmp_path: Path, rig: Run, mariadb_url: str) -> None:
+    """As what an audit finds is."""
+    level = ("--level", "repeatable-read", "--time", "60", "--stop-at-first", "--keys", "2")
+    assert rig("workload", "run", "lost-update", "--url", mariadb_url, *level).returncode == 1
+    (told,) = alerts_of(tmp_path)
+    assert (told["alert_type"], told["data"]["anomalies"]) == ("anomaly_found", ["lost update"])

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from test_rig.actions.delivery import DELIVERED, Delivery, Fate, retry
+from test_rig.actions.delivery import DELIVERED, Delivery, Fate
 from test_rig.actions.event import Event, key_of
 from test_rig.actions.options import Options
 from test_rig.resilience import clean_message
@@ -112,7 +112,10 @@ async def in_key_order(
                     if answers[index].fate is Fate.RETRY:
                         before = answers[index]
                 else:
-                    answers[index] = retry("waits for an earlier event", after_s=before.after_s)
+                    # No attempt: else one that is refused again and again takes the others along.
+                    answers[index] = Delivery(
+                        Fate.RETRY, "waits for an earlier event", before.after_s, was_tried=False
+                    )
 
     async with asyncio.TaskGroup() as group:
         for _ in range(min(concurrency, len(waiting))):

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -261,10 +262,12 @@ class Pipe:
             while not starting.done() and self._clock.now_ns() < end_ns and not self._is_in_vain():
                 self._accept()
                 await self._sleep(_STARTING_S)
-            problem = await end_of(starting, within_s=_LEAST_STOP_S)
-            if problem is None:
+            is_unwanted = not starting.done() and self._is_in_vain()
+            if (problem := await end_of(starting, within_s=_LEAST_STOP_S)) is None:
                 self._state = "running"
                 return True
+            if is_unwanted:
+                break
             attempt += 1
             self._fail(f"does not start: {problem}")
             self._accept()
@@ -333,13 +336,10 @@ class Pipe:
                 return
             self._is_asleep = True
             self._wake.clear()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
-        except TimeoutError:
-            pass
-        finally:
-            self._is_asleep = False
+        self._is_asleep = False
 
     # -- taking in ---------------------------------------------------------------------------
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from test_rig.bulk.follow import Following, JobProgress
-from test_rig.bulk.job import ImportJobConfig
+from test_rig.bulk.job import ImportJobConfig, JobState
 from test_rig.bulk.providers import JobProvider
+from test_rig.bulk.telling import final_line
 from test_rig.clock import SYSTEM_CLOCK, Clock
-from test_rig.telemetry import Emit, Measurement, emit_nothing
+from test_rig.telemetry import Alert, Emit, Measurement, Severity, emit_nothing
 
 __all__ = ["JobMonitor", "WatchResult"]
 
@@ -40,7 +41,8 @@ class JobMonitor:
         provider: Where the server shows them.
         config: How long and how often to look.
         ids: The jobs to follow; empty: all that run, or come meanwhile.
-        emit: Gets rows, bytes and rates of each job as measurements.
+        emit: Gets rows, bytes and rates of each job as measurements, and an alert of each that
+            failed or was cancelled.
         clock: Tells when a look was taken.
     """
 
@@ -70,6 +72,8 @@ class JobMonitor:
         changed = self.following.take(self._provider.look(ids).jobs, self._clock.now_ns())
         for progress in changed:
             self._measure(progress)
+            if progress.job.state.is_bad:
+                self._alert(progress)
         return changed
 
     def watch(
@@ -126,3 +130,17 @@ class JobMonitor:
                         source="bulk",
                     )
                 )
+
+    def _alert(self, progress: JobProgress) -> None:
+        job = progress.job
+        self._emit(
+            Alert(
+                alert_type="import_failed",
+                severity=Severity.CRITICAL if job.state is JobState.FAILED else Severity.WARNING,
+                message=final_line(progress),
+                time_ns=self._clock.now_ns(),
+                data={"state": job.state.value, "reason": job.message, "rows": job.rows_done},
+                labels=(("job", job.id), ("table", job.table or "")),
+                source="bulk",
+            )
+        )

@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     code = _run(given)
     if interrupts.exit_code is not None:
         # Typer has an exit code of its own for Ctrl-C, and none for SIGTERM.
-        _complain("interrupted; what was made on the target has been removed")
+        _complain("interrupted, after cleaning up")
     sys.exit(code if interrupts.exit_code is None else interrupts.exit_code)
 
 

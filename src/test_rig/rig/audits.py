@@ -21,7 +21,6 @@ from test_rig.audit import (
     audit_target,
     overall,
 )
-from test_rig.clock import SYSTEM_CLOCK
 from test_rig.errors import (
     ConnectFailed,
     FailureKind,
@@ -33,6 +32,7 @@ from test_rig.errors import (
 from test_rig.history import Origin
 from test_rig.machine import Limits, StateMachine
 from test_rig.report import Report
+from test_rig.rig.alerting import ConnectionAlerts, anomaly_found
 from test_rig.rig.listeners import listening
 from test_rig.rig.pages import write_page
 from test_rig.rig.places import EMBEDDED_URLS, target_of
@@ -42,7 +42,7 @@ from test_rig.runs import RunFolder, RunStatus, RunWriter
 from test_rig.scenario import BUILT_IN
 from test_rig.settings import AppConfig
 from test_rig.targets import SqlListener, Target, TargetUrl
-from test_rig.telemetry import Alert, Emit, Severity
+from test_rig.telemetry import Emit
 from test_rig.verdict import AuditVerdict, TargetInfo, TargetVerdict, Verdict
 from test_rig.workload import find_workload, operation
 
@@ -91,9 +91,10 @@ def audit(
         UnknownName: A level was asked for that none of the targets has.
         RunFolderError: The run folder cannot be written.
     """
+    lost = ConnectionAlerts(config, "audit")
     with ExitStack() as stack:
         targets = [
-            stack.enter_context(target_of(config, url, listener=listener))
+            stack.enter_context(target_of(config, url, listener=lost.listener(url, listener)))
             for url in urls or EMBEDDED_URLS
         ]
         plans = _plan(config, targets, on_event, may_ask=may_ask)
@@ -107,9 +108,9 @@ def audit(
                 targets=[target.url.safe() for target in targets],
             )
         )
-        emit = stack.enter_context(listening(config, writer.emit))
+        emit = lost.emit = stack.enter_context(listening(config, writer.emit))
         options = _options(config)
-        verdict = _audit_all(plans, options, writer, on_event, emit=emit)
+        verdict = _audit_all(plans, options, writer, on_event, emit=emit, lost=lost)
         writer.finish(verdict.verdict, status=RunStatus.FINISHED)
     run = _render(writer.path, verdict)
     only = plans[0].error if len(plans) == 1 else None
@@ -200,6 +201,7 @@ def _audit_all(
     on_event: Callable[[AuditEvent], None],
     *,
     emit: Emit,
+    lost: ConnectionAlerts,
 ) -> AuditVerdict:
     done: list[TargetVerdict] = []
     targets = {plan.target.url.safe(): plan.target for plan in plans}
@@ -230,6 +232,7 @@ def _audit_all(
         if plan.path is not None:
             _log(writer, plan.path)
         if plan.error is not None:
+            lost.failed(plan.target, plan.error)
             done.append(_unusable(plan.target, plan.error))
             continue
         chosen = replace(options, levels=plan.levels)
@@ -237,6 +240,7 @@ def _audit_all(
         try:
             done.append(audit_target(plan.target, scenarios, chosen, on_event=keep, emit=emit))
         except TargetError as failed:
+            lost.failed(plan.target, failed)
             plans[place] = replace(plan, error=failed)
             done.append(_unusable(plan.target, failed))
     verdict = AuditVerdict(
@@ -251,15 +255,13 @@ def _alert(event: LevelDone, emit: Emit) -> None:
     row = event.row
     if row.verdict is not Verdict.INVALID:
         return
-    anomalies = [finding.anomaly.value for finding in row.findings]
     emit(
-        Alert(
-            alert_type="anomaly_found",
-            severity=Severity.CRITICAL,
-            message=f"{event.target.product} does not keep what {row.name} claims",
-            data={"comparison": row.comparison, "anomalies": anomalies},
-            labels=(("level", row.name), ("target", event.target.url)),
-            time_ns=SYSTEM_CLOCK.now_ns(),
+        anomaly_found(
+            product=event.target.product,
+            level=row.name,
+            target=event.target.url,
+            comparison=row.comparison,
+            anomalies=[finding.anomaly.value for finding in row.findings],
             source="audit",
         )
     )

@@ -11,6 +11,7 @@ from typing import Any
 from test_rig.clock import SYSTEM_CLOCK
 from test_rig.errors import RigError, TargetError
 from test_rig.report import Report
+from test_rig.rig.alerting import ConnectionAlerts
 from test_rig.rig.listeners import listening
 from test_rig.rig.pages import write_page
 from test_rig.rig.places import EMBEDDED_URLS, absolute_url, target_of
@@ -85,6 +86,7 @@ def run_handlers(
         RunFolderError: The run folder cannot be written.
     """
     places = [absolute_url(url) for url in urls or EMBEDDED_URLS]
+    lost = ConnectionAlerts(config, "run")
     with ExitStack() as stack:
         targets = [stack.enter_context(target_of(config, url)) for url in places]
         if len(targets) == 1:
@@ -99,7 +101,7 @@ def run_handlers(
                 targets=[target.url.safe() for target in targets],
             )
         )
-        emit = stack.enter_context(listening(config, writer.emit))
+        emit = lost.emit = stack.enter_context(listening(config, writer.emit))
         done: list[SuiteResult] = []
         for target in targets:
             try:
@@ -108,6 +110,7 @@ def run_handlers(
                 )
                 done.append(found)
             except TargetError as error:
+                lost.failed(target, error)
                 if len(targets) == 1:
                     raise
                 done.append(_unusable_suite(target, error))

@@ -11,6 +11,7 @@ from pathlib import Path
 from test_rig.clock import SYSTEM_CLOCK
 from test_rig.history import Origin
 from test_rig.report import Report
+from test_rig.rig.alerting import ConnectionAlerts, anomaly_found
 from test_rig.rig.listeners import listening
 from test_rig.rig.pages import write_page
 from test_rig.rig.places import EMBEDDED_URLS, target_of
@@ -79,10 +80,10 @@ def run_workloads(
         UnknownName: A target has no such level.
         RunFolderError: The run folder cannot be written.
     """
-    plan = plan_of(config)
+    plan, lost = plan_of(config), ConnectionAlerts(config, "workload")
     with ExitStack() as stack:
         targets = [
-            stack.enter_context(target_of(config, url, listener=listener))
+            stack.enter_context(target_of(config, url, listener=lost.listener(url, listener)))
             for url in urls or EMBEDDED_URLS
         ]
         todo = [(target, level) for target in targets for level in _chosen_levels(config, target)]
@@ -96,7 +97,7 @@ def run_workloads(
                 targets=[target.url.safe() for target in targets],
             )
         )
-        emit = stack.enter_context(listening(config))
+        emit = lost.emit = stack.enter_context(listening(config))
         done: list[WorkloadVerdict] = []
         for target, level in todo:
             on_level(target.info, level.name)
@@ -191,6 +192,17 @@ def _run_workload(
             writer.emit(measured)
             # In the folder times count from the workload's start, elsewhere on the clock.
             emit(replace(measured, time_ns=started_ns + measured.time_ns))
+    if verdict.verdict is Verdict.INVALID:
+        emit(
+            anomaly_found(
+                product=verdict.target.product,
+                level=level.name,
+                target=origin.target,
+                comparison=verdict.comparison,
+                anomalies=[each.anomaly for each in verdict.findings if each.is_forbidden],
+                source="workload",
+            )
+        )
     writer.log(
         "workload judged",
         target=origin.target,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from test_rig.actions import AlertEvent, MeasurementEvent
+from test_rig.actions import AlertEvent, MeasurementEvent, read_options, retry
 from test_rig.actions.backlog import Backlog, Parcel, Policy
+from test_rig.actions.pipe_options import PipeOptions
+from test_rig.actions.sending import sort_answers
+from test_rig.resilience import BreakerState, CallEvent, admit, settle
 
 S = 10**9
 
@@ -128,3 +133,34 @@ def test_no_order_of_failures_breaks_the_order_of_a_key(
         came = [parcel.born_ns for parcel in done if parcel.event.name == name]
         assert came == sorted(came)
     assert len(done) == len(parcels)
+
+
+@pytest.mark.parametrize(
+    ("options", "pauses"),
+    [
+        ({"retry_base_s": 0.5, "retry_max_s": 3.0, "jitter": False}, [0.5, 1.0, 2.0, 3.0, 3.0]),
+        ({"retry_base_s": 0.5, "retry_max_s": 3.0}, [0.25, 0.5, 1.0, 1.5, 1.5]),
+        ({"jitter": False}, [0.2, 0.4, 0.8, 1.6, 3.2]),
+    ],
+)
+def test_pauses_grow_to_their_limit(options: dict[str, Any], pauses: list[float]) -> None:
+    """By half of it, where chance has drawn a half."""
+    config = read_options(PipeOptions, options, where="pipe").retry
+    waits = [measured(1)]
+    found = [sort_answers(waits, [retry("no")], config, chance=0.5).pause_s for _ in pauses]
+    assert found == pytest.approx(pauses)
+
+
+def test_the_breaker_opens_and_closes_as_is_said() -> None:
+    """After so many failures, for so long."""
+    options = {"breaker_failures": 2, "breaker_recovery_s": 7.0}
+    config = read_options(PipeOptions, options, where="pipe").breaker
+    breaker, phases = BreakerState(), []
+    for _ in range(2):
+        breaker = settle(breaker, config, CallEvent.FAILURE, era=breaker.era, now_ns=0)
+        phases.append(breaker.phase.value)
+    assert phases == ["closed", "open"]
+    assert [admit(breaker, config, now_ns=round(at_s * S))[1] for at_s in (6.9, 7.0)] == [
+        False,
+        True,
+    ]

@@ -145,6 +145,9 @@ def test_events_of_one_key_keep_their_order() -> None:
     answers = asyncio.run(in_key_order(batch, send_one, concurrency=4))
     fates = {event.id: answer.fate for event, answer in zip(batch, answers, strict=True)}
     assert [id for id, fate in fates.items() if fate is Fate.RETRY] == ["a1", "a2"]
+    assert [event.id for event, each in zip(batch, answers, strict=True) if not each.was_tried] == [
+        "a2"
+    ]
     assert "a2" not in sent
     assert sent.index("b0") < sent.index("b1") < sent.index("b2")
 

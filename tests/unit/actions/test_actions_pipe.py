@@ -364,6 +364,7 @@ def test_a_batch_waits_for_more_where_it_may(tmp_path: Path) -> None:
     with running(tmp_path, receiver, linger_s=1000, batch_size=3) as pipe:
         for value in range(3):
             pipe.offer([number(value)])
+            until(lambda seen=value + 1: pipe.snapshot()["accepted"] == seen)
         until(lambda: receiver.batches)
     assert receiver.batches == [["n0", "n1", "n2"]]
 
