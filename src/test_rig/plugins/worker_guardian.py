@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from test_rig.plugins.own_environment import forget_first_environment
 from test_rig.plugins.worker_answer import WorkerPlan
 
 __all__ = ["CHILD", "Guardian"]
@@ -36,6 +37,7 @@ class Guardian:
     """
 
     def __init__(self, plan: WorkerPlan, output: int) -> None:
+        forget_first_environment()
         self._life, theirs = socket.socketpair()
         given = _standard_input(plan)
         try:

@@ -101,6 +101,18 @@ def test_a_file_gets_one_line_for_each_event(tmp_path: Path) -> None:
     assert {line["type"] for line in lines} == {"measurement"}
 
 
+@pytest.mark.parametrize(("sync", "count"), [(True, 2), (False, 0)])
+def test_a_batch_is_on_the_disk_where_that_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: bool, count: int
+) -> None:
+    """Once for each batch, before it counts as delivered."""
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", synced.append)
+    config = {"path": str(tmp_path / "out"), "sync": sync}
+    send_all("file", config, [number(1), number(2)], [number(3)])
+    assert len(synced) == count
+
+
 def test_a_full_file_makes_room_for_the_next(tmp_path: Path) -> None:
     """And only as many as wanted stay."""
     path = tmp_path / "out.jsonl"

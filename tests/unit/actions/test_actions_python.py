@@ -129,21 +129,37 @@ def test_every_function_is_called_and_the_module_keeps_its_state(tmp_path: Path)
     assert (tmp_path / "ended").read_text() == "init,node-1,critical,clear,node-2"
 
 
-def test_functions_are_found_in_both_spellings(tmp_path: Path) -> None:
-    """A table and flat names mean the same, and may not differ."""
-    text = "def show(data):\n    return 'shown'\ndef tell():\n    return 7\n"
-    for names in (
-        {"functions": {"update": "show", "status": "tell"}},
-        {"update_function": "show", "status_function": "tell"},
-    ):
-        with Running(tmp_path, text, **names) as running:
-            running.send(measurement())
-            assert running.status()["last_result"] == "shown"
-            assert running.status()["python_status"] == 7
+ROLES = ("update", "alert", "init", "shutdown", "status", "clear")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"functions": {role: f"my_{role}" for role in ROLES}},
+        {f"{role}_function": f"my_{role}" for role in ROLES},
+    ],
+)
+def test_functions_are_found_in_both_spellings(tmp_path: Path, names: dict[str, Any]) -> None:
+    """A table and flat names mean the same: each function is called by its own name."""
+    text = (
+        "def note(what):\n    with open('called', 'a') as file:\n        file.write(what + ' ')\n"
+    )
+    for role in ROLES:
+        text += f"def my_{role}(*event):\n    note('{role}')\n    return '{role}'\n"
+    with Running(tmp_path, text, **names) as running:
+        running.send(measurement(), ALERT, CLEAR)
+        assert running.status()["python_status"] == "status"
+    assert (tmp_path / "called").read_text().split() == [
+        *("init", "update", "alert", "clear", "status", "shutdown")
+    ]
+
+
+def test_a_function_has_one_name(tmp_path: Path) -> None:
+    """Two spellings may not differ, and a role must be one."""
     with pytest.raises(SettingsError, match="two names"):
-        Running(tmp_path, text, functions={"update": "a"}, update_function="b")
+        Running(tmp_path, "", functions={"update": "a"}, update_function="b")
     with pytest.raises(SettingsError, match="unknown"):
-        Running(tmp_path, text, functions={"updat": "a"})
+        Running(tmp_path, "", functions={"updat": "a"})
 
 
 def test_the_guilty_event_is_refused_and_the_others_are_delivered(tmp_path: Path) -> None:

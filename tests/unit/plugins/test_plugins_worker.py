@@ -222,6 +222,41 @@ def test_the_environment_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(found) <= {"PATH", "HOME", "LANG", "TZ", "SITE", "LC_CTYPE"}
 
 
+NOSY = """
+import os
+def look():
+    pids, found = [os.getpid()], []
+    while len(pids) < 3:
+        status = open(f"/proc/{pids[-1]}/status").read()
+        pids.append(int(status.split("PPid:")[1].split()[0]))
+    return [open(f"/proc/{pid}/environ", "rb").read().decode() for pid in pids]
+"""
+ASKING = """
+import ctypes, os, sys
+from pathlib import Path
+from test_rig.plugins import Script, Worker, WorkerPlan
+with Worker(WorkerPlan(script=Script(path=Path(sys.argv[1])))) as worker:
+    seen = worker.call("look", timeout_s=30).value
+getenv = ctypes.CDLL(None).getenv
+getenv.restype = ctypes.c_char_p
+assert os.environ["TIDB_PASSWORD"] == getenv(b"TIDB_PASSWORD").decode() == "hunter2"
+assert len(seen) == 3, seen
+assert "PATH=" in seen[0]
+print("".join(seen))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_script_finds_no_secret_in_the_environment_of_the_rig(tmp_path: Path) -> None:
+    """Of the process that calls it, either: that one itself still has all its variables."""
+    (tmp_path / "nosy.py").write_text(NOSY)
+    command = [sys.executable, "-c", ASKING, str(tmp_path / "nosy.py")]
+    secret = {**os.environ, "TIDB_PASSWORD": "hunter2"}
+    done = subprocess.run(command, env=secret, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "hunter2" not in done.stdout
+
+
 def test_the_next_process_comes_from_where_no_script_was_loaded() -> None:
     """Its parent stays, so that no interpreter has to be started."""
     with Worker(plan()) as worker:
