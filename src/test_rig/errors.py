@@ -14,7 +14,8 @@ How to think of it: an error class says who must act. Everything below hangs on 
     |  |- CampaignInvalid       a campaign's file, all problems at once, each with its line
     |  |- WorkflowInvalid       a workflow that cannot run, all problems at once
     |  |- ContextInvalid        a context that is no JSON, or too large, with the keys
-    |  `- WorkflowUrlError      a URL that a workflow's store is not at
+    |  |- WorkflowUrlError      a URL that a workflow's store is not at
+    |  `- RunRefused            what a run's state or version does not allow; a WorkflowError too
     |- TargetError              the database, or the way to it: exit code 3
     |  |- ConnectFailed         no session was made
     |  |- StatementFailed       the database refused or lost a statement
@@ -57,6 +58,7 @@ __all__ = [
     "Problem",
     "RigError",
     "RunFolderError",
+    "RunRefused",
     "SessionUnusable",
     "SettingsError",
     "SpecSyntaxError",
@@ -386,3 +388,7 @@ class WorkflowUrlError(UsageError, ValueError):
 
 class WorkflowError(RigError):
     """A run of a workflow, its store or its engine cannot go on."""
+
+
+class RunRefused(UsageError, WorkflowError):
+    """What somebody asked of a workflow's run, and its state or its version does not allow."""

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import random
 import sys
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "workflow_scripts"))
@@ -20,18 +17,10 @@ from chaos import kill_at_random
 KILLS = int(os.environ.get("TEST_RIG_WORKFLOW_KILLS", "2"))
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture
+def url(store_url: str) -> str:
     """The URL of an empty store of each kind."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'store.db'}"
-        return
-    server = request.getfixturevalue("postgres_url")
-    name = f"wfchaos_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"'.encode())
-        yield server.rsplit("/", 1)[0] + f"/{name}"
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+    return store_url
 
 
 @pytest.mark.parametrize("workers", [1, 2])

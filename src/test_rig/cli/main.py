@@ -22,6 +22,13 @@ from test_rig.errors import RigError
 __all__ = ["main"]
 
 
+#: Of the commands whose work is kept: how to go on.
+_KEPT = {
+    "workflow": "; what is recorded is kept: test-rig workflow resume goes on with a run",
+    "campaign": "; what is recorded is kept: test-rig campaign resume goes on with it",
+}
+
+
 class _Interrupts:
     """The first signal unwinds; a second one would interrupt the cleaning up, so it only warns."""
 
@@ -37,7 +44,7 @@ class _Interrupts:
         del frame
         self._came.append(number)
         if len(self._came) == 2:
-            _complain("cleaning up; once more leaves what was made on the target behind")
+            _complain("cleaning up; once more leaves what is not cleaned up yet behind")
             return
         raise KeyboardInterrupt
 
@@ -53,8 +60,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     code = _run(given)
     if interrupts.exit_code is not None:
         # Typer has an exit code of its own for Ctrl-C, and none for SIGTERM.
-        _complain("interrupted, after cleaning up")
+        _complain(f"interrupted{_KEPT.get(_command(given), ', after cleaning up')}")
     sys.exit(code if interrupts.exit_code is None else interrupts.exit_code)
+
+
+def _command(arguments: list[str]) -> str:
+    return next((each for each in arguments if not each.startswith("-")), "")
 
 
 def _run(arguments: list[str]) -> int:

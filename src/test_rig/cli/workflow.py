@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from test_rig.cli.options import CommonOptions, ConfigFiles, load_config
+from test_rig.cli.options import ConfigFiles
+from test_rig.cli.workflow_schedule import app as schedules
+from test_rig.cli.workflow_store import (
+    AsJson,
+    Store,
+    load_workflows,
+    open_executor,
+    open_ledger,
+    read_context,
+    read_json,
+)
 
 if TYPE_CHECKING:
-    from test_rig.settings import AppConfig
-    from test_rig.workflow import Executor, Ledger, Progress, RunHandle, Workflow, WorkflowResult
+    from test_rig.workflow import RunHandle, WorkflowResult
 
 __all__ = ["app"]
 
 app = typer.Typer(
     help="Run durable graphs of tasks, and look at what became of them.", no_args_is_help=True
 )
+app.add_typer(schedules, name="schedule")
 
-Store = Annotated[
-    str | None,
-    typer.Option(
-        "--store",
-        metavar="URL",
-        help="Where runs are recorded; the setting workflow.url if not given.",
-        show_default=False,
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the end of it, or `last`.")]
 Files = Annotated[
     list[str],
@@ -72,15 +70,15 @@ def run(
     """
     from test_rig.errors import UnknownName
 
-    workflows = _load([file])
+    workflows = load_workflows([file])
     names = [workflow.name for workflow in workflows]
     if name is None and len(workflows) != 1:
         raise UnknownName("single workflow", file, names)
     if name is not None and name not in names:
         raise UnknownName("workflow", name, names, where=file)
     workflow = workflows[names.index(name) if name is not None else 0]
-    values = _read_context(context)
-    with _executor(_settings(store, config), workflows) as executor:
+    values = read_context(context)
+    with open_executor(store, config, workflows) as executor:
         _finish(executor.submit(workflow, values, key=key), as_json)
 
 
@@ -102,7 +100,7 @@ def list_runs(
 
     if status is not None:
         status = _state(status)
-    with _ledger(store, config) as ledger:
+    with open_ledger(store, config) as ledger:
         runs = ledger.list(workflow=workflow, status=status, limit=limit)
     if as_json:
         plain = [
@@ -127,7 +125,7 @@ def show(
     """Show a run: every task, every attempt, and why what waits is waiting."""
     from test_rig.cli.workflow_text import told
 
-    with _ledger(store, config) as ledger:
+    with open_ledger(store, config) as ledger:
         found = ledger.describe(ledger.find(run_id))
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=2))
@@ -153,9 +151,9 @@ def graph(
 
     drawn: list[tuple[dict[str, Any], dict[str, str] | None]]
     if Path(what).exists():
-        drawn = [(workflow.facts(), None) for workflow in _load([what])]
+        drawn = [(workflow.facts(), None) for workflow in load_workflows([what])]
     else:
-        with _ledger(store, config) as ledger:
+        with open_ledger(store, config) as ledger:
             found = ledger.describe(ledger.find(what))
             facts = ledger.graph(found.run.workflow, found.run.version)
         drawn = [(facts, {task.key: task.status.value for task in found.tasks})]
@@ -180,7 +178,7 @@ def resume(
     if file is None:
         _later(run_id, store, config, is_again=False)
         return
-    with _executor(_settings(store, config), _load([file])) as executor:
+    with open_executor(store, config, load_workflows([file])) as executor:
         _finish(executor.resume(executor.find(run_id)), as_json)
 
 
@@ -196,7 +194,7 @@ def retry(
     if file is None:
         _later(run_id, store, config, is_again=True)
         return
-    with _executor(_settings(store, config), _load([file])) as executor:
+    with open_executor(store, config, load_workflows([file])) as executor:
         _finish(executor.retry(executor.find(run_id)), as_json)
 
 
@@ -224,8 +222,8 @@ def move(
         if not is_given or not old or not new:
             raise UsageError("it says no OLD=NEW", where=f"--rename {each}")
         renamed[old] = new
-    by_name = {workflow.name: workflow for workflow in _load([file])}
-    with _ledger(store, config) as ledger:
+    by_name = {workflow.name: workflow for workflow in load_workflows([file])}
+    with open_ledger(store, config) as ledger:
         found = ledger.find(run_id)
         name = ledger.get(found).workflow
         if name not in by_name:
@@ -238,7 +236,7 @@ def move(
 @app.command()
 def cancel(run_id: Run, store: Store = None, config: ConfigFiles = None) -> None:
     """End a run; exit code 1 when it was over already."""
-    with _ledger(store, config) as ledger:
+    with open_ledger(store, config) as ledger:
         found = ledger.find(run_id)
         is_cancelled = ledger.cancel(found)
     typer.echo(f"{found} {'is being cancelled' if is_cancelled else 'was over already'}")
@@ -248,7 +246,7 @@ def cancel(run_id: Run, store: Store = None, config: ConfigFiles = None) -> None
 @app.command()
 def pause(run_id: Run, store: Store = None, config: ConfigFiles = None) -> None:
     """Let what runs come to its end, and start nothing more until `resume`."""
-    with _ledger(store, config) as ledger:
+    with open_ledger(store, config) as ledger:
         found = ledger.find(run_id)
         is_paused = ledger.pause(found)
     typer.echo(f"{found} {'is being paused' if is_paused else 'cannot be paused'}")
@@ -264,8 +262,8 @@ def signal(
     config: ConfigFiles = None,
 ) -> None:
     """Send an event to a run; exit code 1 when there was one of this name before."""
-    value = _json(payload, "the payload")
-    with _ledger(store, config) as ledger:
+    value = read_json(payload, "the payload")
+    with open_ledger(store, config) as ledger:
         found = ledger.find(run_id)
         is_first = ledger.signal(found, event, value)
     typer.echo(f"{found} {'has' if is_first else 'had already'} the event {event}")
@@ -273,174 +271,71 @@ def signal(
 
 
 @app.command()
+def prune(
+    older_than: Annotated[
+        str,
+        typer.Option(metavar="AGE", help="How long ago they ended: 90s, 45m, 12h, 30d, 8w."),
+    ],
+    status: Annotated[
+        list[str] | None,
+        typer.Option(help="Only runs in this final state; may be repeated.", show_default=False),
+    ] = None,
+    workflow: Annotated[
+        str | None, typer.Option(help="Only runs of this workflow.", show_default=False)
+    ] = None,
+    is_dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell how many would go.")
+    ] = False,
+    store: Store = None,
+    as_json: AsJson = False,
+    config: ConfigFiles = None,
+) -> None:
+    """Delete runs that are over, with their tasks, attempts and large values.
+
+    A run goes with its children, and only when all of them are over. Workers go on meanwhile.
+    """
+    age_s = _age_s(older_than)
+    statuses = None if status is None else [_state(each) for each in status]
+    with open_ledger(store, config) as ledger:
+        pruned = ledger.prune(
+            older_than=age_s, statuses=statuses, workflow=workflow, is_dry_run=is_dry_run
+        )
+    if as_json:
+        counts = {"runs": pruned.runs, "results": pruned.results, "values": pruned.values}
+        typer.echo(json.dumps({**counts, "is_dry_run": is_dry_run}, indent=2))
+    elif is_dry_run:
+        typer.echo(f"{pruned.runs} runs would go, with {pruned.results} results of tasks")
+    else:
+        typer.echo(
+            f"{pruned.runs} runs are gone, with {pruned.results} results of tasks and "
+            f"{pruned.values} large values"
+        )
+
+
+@app.command()
 def worker(files: Files, store: Store = None, config: ConfigFiles = None) -> None:
     """Work on the runs of these workflows, and on their schedules, until interrupted."""
     import threading
 
-    workflows = _load(files)
-    with _executor(_settings(store, config), workflows) as executor:
+    workflows = load_workflows(files)
+    with open_executor(store, config, workflows) as executor:
         names = ", ".join(workflow.name for workflow in workflows)
         typer.echo(f"worker {executor.engine.worker} serves {names}", err=True)
         threading.Event().wait()
 
 
-schedules = typer.Typer(help="Run workflows when the clock says so.", no_args_is_help=True)
-app.add_typer(schedules, name="schedule")
+#: Seconds by the letter of a unit.
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-@schedules.command("add")
-def add_schedule(
-    name: Annotated[str, typer.Argument(help="The schedule's name; its earlier one is replaced.")],
-    workflow: Annotated[str, typer.Argument(help="The name of the workflow.")],
-    cron: Annotated[str, typer.Argument(help="Minute, hour, day, month, weekday.")],
-    time_zone: Annotated[str, typer.Option(help="Whose clock it means.")] = "UTC",
-    catch_up: Annotated[
-        str, typer.Option(help="Of times that were missed, run for: all, latest, none.")
-    ] = "latest",
-    context: Annotated[
-        str | None,
-        typer.Option(help="The input: a JSON object, or @FILE with one.", show_default=False),
-    ] = None,
-    store: Store = None,
-    config: ConfigFiles = None,
-) -> None:
-    """Run a workflow by a cron expression; a worker that knows it starts the runs."""
-    values = _read_context(context)
-    with _ledger(store, config) as ledger:
-        ledger.schedule(
-            name,
-            workflow,
-            cron,
-            time_zone=time_zone,
-            context=values,
-            catch_up=catch_up,  # type: ignore[arg-type]  # checked there
-        )
-        (made,) = [each for each in ledger.schedules() if each.name == name]
-    typer.echo(f"{name}: next at {made.as_dict()['next_due']}")
-
-
-@schedules.command("list")
-def list_schedules(
-    store: Store = None, as_json: AsJson = False, config: ConfigFiles = None
-) -> None:
-    """List the schedules, the one that is due next first."""
-    with _ledger(store, config) as ledger:
-        found = [each.as_dict() for each in ledger.schedules()]
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
-    for each in [] if as_json else found:
-        parts = ("name", "workflow", "cron", "time_zone", "catch_up")
-        typer.echo("  ".join([*(str(each[part]) for part in parts), f"next {each['next_due']}"]))
-
-
-@schedules.command("remove")
-def remove_schedule(
-    name: Annotated[str, typer.Argument(help="The schedule's name.")],
-    store: Store = None,
-    config: ConfigFiles = None,
-) -> None:
-    """Remove a schedule; runs that it started go on."""
-    from test_rig.errors import UnknownName
-
-    with _ledger(store, config) as ledger:
-        if not ledger.unschedule(name):
-            known = [each.name for each in ledger.schedules()]
-            raise UnknownName("schedule", name, known)
-    typer.echo(f"{name} is removed")
-
-
-def _settings(store: str | None, config: ConfigFiles) -> AppConfig:
-    from test_rig.settings import OptionValue
-
-    extra = {} if store is None else {"workflow.url": OptionValue(store, "--store")}
-    return load_config(CommonOptions(config=config or []), extra=extra)
-
-
-def _ledger(store: str | None, config: ConfigFiles) -> Ledger:
-    from test_rig.workflow import Ledger
-
-    return Ledger.open(_settings(store, config).workflow.url)
-
-
-@contextmanager
-def _executor(settings: AppConfig, workflows: Sequence[Workflow]) -> Iterator[Executor]:
-    from test_rig.rig import listening
-    from test_rig.workflow import Emitting, Executor
-
-    with listening(settings) as emit:
-        emitting = Emitting(emit)
-
-        def tell(progress: Progress) -> None:
-            _show(progress)
-            emitting(progress)
-
-        with Executor(
-            settings.workflow.url,
-            workflows=workflows,
-            on_progress=tell,
-            max_tasks=settings.workflow.max_tasks,
-            lease_s=settings.workflow.lease_secs,
-        ) as executor:
-            yield executor
-
-
-def _show(progress: Progress) -> None:
-    from test_rig.cli.workflow_text import progress_line
-
-    typer.echo(progress_line(progress), err=True)
-
-
-def _load(files: Sequence[str]) -> list[Workflow]:
-    """Return the workflows of files; those of a file that names none are its marked tasks."""
-    from test_rig.errors import UsageError
-    from test_rig.plugins import load
-    from test_rig.workflow import Workflow
-
-    found: dict[str, Workflow] = {}
-    for file in files:
-        generation = load(file, _is_wanted)
-        objects: list[Any] = [each.value for each in generation.require().found]
-        own = [each for each in objects if isinstance(each, Workflow)]
-        if not own and objects:
-            own = [Workflow(Path(file).stem, objects)]
-        if not own:
-            raise UsageError("no workflow and no task in it", where=file, todo="mark with @task")
-        for workflow in own:
-            workflow.check()
-            found[workflow.name] = workflow
-    return list(found.values())
-
-
-def _is_wanted(name: str, value: object) -> bool:
-    from test_rig.workflow import Workflow, is_task
-
-    del name
-    return isinstance(value, Workflow) or is_task(value)
-
-
-def _read_context(given: str | None) -> dict[str, Any]:
+def _age_s(given: str) -> float:
     from test_rig.errors import UsageError
 
-    if given is None:
-        return {}
-    if given.startswith("@"):
-        try:
-            given = Path(given[1:]).read_text(encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"cannot be read: {error.strerror}", where=given[1:]) from error
-    value = _json(given, "--context")
-    if not isinstance(value, dict):
-        raise UsageError("the input is a JSON object, with a value for each key", where="--context")
-    return value
-
-
-def _json(text: str, where: str) -> Any:
-    from test_rig.errors import UsageError
-
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"is no JSON: {error}", where=where) from error
+    number, unit = given[:-1], given[-1:]
+    if not number.isascii() or not number.isdigit() or unit not in _UNITS:
+        todo = "a number and a unit, such as 90s, 45m, 12h, 30d or 8w"
+        raise UsageError(f"{given!r} is no time", where="--older-than", todo=todo)
+    return float(int(number) * _UNITS[unit])
 
 
 def _state(given: str) -> str:
@@ -454,12 +349,16 @@ def _state(given: str) -> str:
 
 
 def _later(run_id: str, store: str | None, config: ConfigFiles, *, is_again: bool) -> None:
-    with _ledger(store, config) as ledger:
+    with open_ledger(store, config) as ledger:
         found = ledger.find(run_id)
         is_revived = ledger.resume_later(found, is_again=is_again)
-    rest = "waits for a worker" if is_revived else "has nothing to go on with"
-    typer.echo(f"{found} {rest}")
-    raise typer.Exit(0 if is_revived else 1)
+        status = ledger.get(found).status
+    goes_on = status.value in ("Pending", "Running") and not is_again
+    if is_revived or goes_on:
+        typer.echo(f"{found} {'is worked on' if status == 'Running' else 'waits for a worker'}")
+        return
+    typer.echo(f"{found} is {status.value}: it has nothing to go on with")
+    raise typer.Exit(1)
 
 
 def _finish(handle: RunHandle, as_json: bool) -> None:

@@ -20,6 +20,7 @@ from test_rig.workflow.earlier import (
 from test_rig.workflow.emitting import Emitting
 from test_rig.workflow.executor import Executor, RunHandle
 from test_rig.workflow.ledger import Ledger
+from test_rig.workflow.pruning import Pruned
 from test_rig.workflow.records import AttemptRow, Failure, Saved, StepRow
 from test_rig.workflow.result import TaskResult, WorkflowResult
 from test_rig.workflow.retry import RetryPolicy
@@ -49,6 +50,7 @@ __all__ = [
     "Limits",
     "Marker",
     "Progress",
+    "Pruned",
     "RetryPolicy",
     "Rule",
     "RunHandle",

@@ -49,7 +49,7 @@ from test_rig.workflow.store import Store, WorkerLost
 from test_rig.workflow.timers import Timers
 from test_rig.workflow.tracing import Tracing
 from test_rig.workflow.values import decoded, encoded
-from test_rig.workflow.waiting import Waiter, Waiters, crash_of
+from test_rig.workflow.waiting import ELSEWHERE, Waiter, Waiters, crash_of
 
 __all__ = ["Engine"]
 
@@ -248,7 +248,8 @@ class Engine:
         elif self._broken is not None:
             future.set_exception(self._broken)
         else:
-            self._after.append(lambda: future.set_result(None))
+            self._waiters.add(ELSEWHERE, future)  # where it is told should nothing be recorded
+            self._after.append(self._waiters.send_on)
 
     def _on_ended(self, job: Job, outcome: Outcome) -> None:
         if not self._attempts.take(job):

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
-from test_rig.errors import RigError, UnknownName, WorkflowError
+from test_rig.errors import RigError, RunRefused, UnknownName, WorkflowError
 from test_rig.workflow.active import Limits, Progress, new_id
 from test_rig.workflow.definition import Workflow
 from test_rig.workflow.engine import Engine
@@ -24,6 +24,7 @@ from test_rig.workflow.sql import open_store
 from test_rig.workflow.states import RunStatus
 from test_rig.workflow.store import Store, read_address
 from test_rig.workflow.values import encoded
+from test_rig.workflow.waiting import ELSEWHERE
 
 __all__ = ["Executor", "RunHandle"]
 
@@ -138,6 +139,15 @@ class Executor(Ledger):
         """Tell the engine that there is something new in the store."""
         self.engine.look()
 
+    def settle(self) -> None:
+        """Wait until what was submitted to this executor is on record.
+
+        Raises:
+            WorkflowError: It cannot be recorded.
+        """
+        if not self._is_closed:
+            self.engine.wait_for(ELSEWHERE).result()
+
     def run(
         self,
         workflow: Workflow,
@@ -205,7 +215,7 @@ class Executor(Ledger):
         """Go on with a paused run, or wait for one that was interrupted.
 
         Raises:
-            WorkflowError: This process does not know the version that the run began with.
+            RunRefused: This process does not know the version that the run began with.
         """
         row = self._row(run_id)
         self._needs_version(row)
@@ -217,13 +227,13 @@ class Executor(Ledger):
         """Run what failed, was skipped or was cancelled again; what is completed stays.
 
         Raises:
-            WorkflowError: The run is not over, or this process does not know its version.
+            RunRefused: There is nothing to run again, or this process does not know its version.
         """
         row = self._row(run_id)
         self._needs_version(row)
         if not self.store.revive(run_id, is_again=True, now=time.time()):
             what = f"the run {run_id} is {row.status}: there is nothing to run again"
-            raise WorkflowError(what)
+            raise RunRefused(what)
         self.engine.look()
         return self.handle(run_id)
 
@@ -253,10 +263,10 @@ class Executor(Ledger):
     def _needs_version(self, row: RunRow) -> None:
         if not self.engine.knows(row.workflow, row.version):
             have = self.engine.versions(row.workflow)
-            raise WorkflowError(
+            raise RunRefused(
                 f"the run {row.id} of {row.workflow!r} began with version {row.version}, and this "
                 f"process has {', '.join(have) or 'no version'} of it",
-                todo="run it with the code that it began with, or start a new run",
+                todo="go on with the code that it began with, or move it: test-rig workflow move",
             )
 
     def close(self) -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import builtins
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any, Self
 
-from test_rig.errors import UnknownName, WorkflowError
+from test_rig.errors import RunRefused, UnknownName
 from test_rig.workflow.cron import CATCH_UPS, CatchUp, next_due
 from test_rig.workflow.definition import Workflow
 from test_rig.workflow.describe import Described, described
 from test_rig.workflow.moving import planned_move
+from test_rig.workflow.pruning import Pruned, prune_orders
 from test_rig.workflow.records import RunRow, Saved, SignalRow
 from test_rig.workflow.result import WorkflowResult, result_of
 from test_rig.workflow.schedules import Schedule, schedules_of
 from test_rig.workflow.sql import open_store
 from test_rig.workflow.states import RunStatus
-from test_rig.workflow.store import Store, read_address
+from test_rig.workflow.store import Cursor, Store, read_address
 from test_rig.workflow.values import decoded, encoded
 
 __all__ = ["Ledger"]
@@ -57,6 +59,9 @@ class Ledger:
     def look(self) -> None:
         """Tell the own engine, where there is one, that there is something new."""
 
+    def settle(self) -> None:
+        """Wait until what was submitted here is on record; there is no engine that submits."""
+
     def get(self, run_id: str) -> WorkflowResult:
         """Return what is recorded of a run, whether it is over or not."""
         saved = self.saved(run_id)
@@ -65,6 +70,9 @@ class Ledger:
     def saved(self, run_id: str) -> Saved:
         """Return everything that is recorded of a run: its tasks' results, attempts and events."""
         saved = self.store.read(run_id)
+        if saved is None:
+            self.settle()
+            saved = self.store.read(run_id)
         if saved is None:
             raise UnknownName("run", run_id, ())
         return saved
@@ -185,19 +193,19 @@ class Ledger:
 
         Raises:
             WorkflowInvalid: With every completed task that the new version has no place for.
-            WorkflowError: The run is of another workflow, runs now, or is completed.
+            RunRefused: The run is of another workflow, runs now, or is completed.
         """
         saved = self.saved(run_id)
         if saved.run.workflow != workflow.name:
             what = f"the run {run_id} is of {saved.run.workflow!r}, not of {workflow.name!r}"
-            raise WorkflowError(what)
+            raise RunRefused(what)
         move = planned_move(saved, workflow.graph, renamed or {})
         text, _ = encoded(workflow.facts(), where=workflow.name)
         self.store.define(workflow.name, workflow.version, text, time.time())
         if not self.store.move(run_id, workflow.version, move):
             status = self._row(run_id).status
             todo = "pause it first" if status is RunStatus.RUNNING else None
-            raise WorkflowError(f"the run {run_id} is {status}: it cannot be moved", todo=todo)
+            raise RunRefused(f"the run {run_id} is {status}: it cannot be moved", todo=todo)
         self.look()
 
     def signal(self, run_id: str, name: str, payload: Any = None) -> bool:
@@ -213,6 +221,40 @@ class Ledger:
         self.look()
         return is_new
 
+    def prune(
+        self,
+        *,
+        older_than: float | timedelta,
+        statuses: Iterable[str] | None = None,
+        workflow: str | None = None,
+        is_dry_run: bool = False,
+    ) -> Pruned:
+        """Delete runs that are over, with all that is recorded of them.
+
+        A run goes with its children, and only when all of them are over. It is done in small
+        transactions with pauses between them, so that workers are not held up. What was submitted
+        with a key is run anew when it is submitted again.
+
+        Args:
+            older_than: How long ago they have ended; seconds, or a `timedelta`.
+            statuses: In which of the final states they are; in any where None.
+            workflow: Whose runs; those of all workflows where None.
+            is_dry_run: Whether only to count what would go.
+
+        Raises:
+            UsageError: It is no time, or a state in which a run goes on.
+        """
+        sum_ = Pruned()
+        for order in prune_orders(older_than, statuses, workflow, now=time.time()):
+            after: Cursor | None = (-1.0, "")
+            while after is not None:
+                begun = time.monotonic()
+                some, after = self.store.prune(order, after, is_dry_run=is_dry_run)
+                sum_ += some
+                if not is_dry_run and after is not None:
+                    time.sleep(min(1.0, time.monotonic() - begun))  # others write as long
+        return sum_
+
     def _ask(self, run_id: str, wanted: str) -> bool:
         self._row(run_id)
         asked = self.store.ask(run_id, wanted, time.time())
@@ -221,6 +263,9 @@ class Ledger:
 
     def _row(self, run_id: str) -> RunRow:
         row = self.store.status(run_id)
+        if row is None:
+            self.settle()
+            row = self.store.status(run_id)
         if row is None:
             raise UnknownName("run", run_id, ())
         return row

@@ -11,18 +11,28 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
 
 from test_rig.workflow.records import Batch, RunRow
 
-__all__ = ["LARGE", "Payload", "lightened", "packed", "packed_run", "references", "unpacked"]
+__all__ = [
+    "LARGE",
+    "MARK",
+    "Payload",
+    "lightened",
+    "packed",
+    "packed_run",
+    "references",
+    "unpacked",
+]
 
 #: From how many characters on a text, and a value in it, is large.
 LARGE = 64 * 1024
-_MARK = "P"
+#: What a text with references begins with.
+MARK = "P"
 _REFERENCE = b'{"$payload":'
 
 
@@ -74,12 +84,12 @@ def packed(text: str, payloads: dict[str, Payload]) -> str:
         payloads[payload.sha256] = payload
         values[key] = msgspec.Raw(_REFERENCE + f'"{payload.sha256}"}}'.encode())
         is_lighter = True
-    return _MARK + msgspec.json.encode(values).decode() if is_lighter else text
+    return MARK + msgspec.json.encode(values).decode() if is_lighter else text
 
 
 def references(text: str | None) -> Iterator[str]:
     """Yield the hashes of the payloads that a text refers to."""
-    if text is not None and text.startswith(_MARK):
+    if text is not None and text.startswith(MARK):
         for raw in msgspec.json.decode(text[1:], type=dict[str, msgspec.Raw]).values():
             if bytes(raw).startswith(_REFERENCE):
                 yield _hash(raw)
@@ -91,7 +101,7 @@ def unpacked(text: str, payloads: Mapping[str, Payload]) -> str:
     Raises:
         KeyError: A payload is not among those given.
     """
-    if not text.startswith(_MARK):
+    if not text.startswith(MARK):
         return text
     values = msgspec.json.decode(text[1:], type=dict[str, msgspec.Raw])
     for key, raw in values.items():
@@ -113,10 +123,13 @@ def packed_run(run: RunRow, payloads: dict[str, Payload]) -> RunRow:
     return replace(run, input=packed(run.input, payloads), output=output)
 
 
-def lightened(batch: Batch) -> tuple[Batch, Iterable[Payload]]:
-    """Return a batch with references for its large values, and the payloads."""
+def lightened(batch: Batch) -> tuple[Batch, list[Payload], list[tuple[str, str]]]:
+    """Return a batch with references for its large values, the payloads, and which run has which.
+
+    All of them in the order of their hashes: the one order in which everybody locks them.
+    """
     if not any(_is_heavy(batch)):
-        return batch, ()
+        return batch, [], []
     payloads: dict[str, Payload] = {}
     light = Batch(
         [packed_run(run, payloads) for run in batch.runs],
@@ -131,7 +144,15 @@ def lightened(batch: Batch) -> tuple[Batch, Iterable[Payload]]:
             for each in batch.finishes
         ],
     )
-    return light, payloads.values()
+    texts = [(run.id, text) for run in light.runs for text in (run.input, run.output)]
+    texts += [(step.run_id, step.delta) for step in light.steps]
+    texts += [(each.run_id, each.output) for each in light.finishes]
+    uses = {(sha256, run_id) for run_id, text in texts for sha256 in references(text)}
+    return (
+        light,
+        [payload for _, payload in sorted(payloads.items())],
+        [(run_id, sha256) for sha256, run_id in sorted(uses)],
+    )
 
 
 def _is_heavy(batch: Batch) -> Iterator[bool]:

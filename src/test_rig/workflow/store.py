@@ -10,10 +10,13 @@ from typing import Any, Protocol
 from test_rig.errors import WorkflowError, WorkflowUrlError
 from test_rig.resilience import without_passwords
 from test_rig.workflow.moving import Move
+from test_rig.workflow.pruning import Pruned, PruneOrder
 from test_rig.workflow.records import Batch, RunRow, Saved, SignalRow
 
-__all__ = ["Address", "Known", "Store", "WorkerLost", "read_address"]
+__all__ = ["Address", "Cursor", "Known", "Store", "WorkerLost", "read_address"]
 
+#: Where the last few runs ended, when they are gone through: when one was made, and its id.
+Cursor = tuple[float, str]
 #: The (workflow, version) pairs that a worker can run.
 Known = Sequence[tuple[str, str]]
 
@@ -88,6 +91,11 @@ class Store(Protocol):
 
     def revive(self, run_id: str, *, is_again: bool, now: float) -> bool:
         """Make a paused run pending, or, with `is_again`, a failed one without its failures."""
+
+    def prune(
+        self, order: PruneOrder, after: Cursor, *, is_dry_run: bool
+    ) -> tuple[Pruned, Cursor | None]:
+        """Delete some runs that are over; return what went, and where to go on."""
 
     def move(self, run_id: str, version: str, move: Move) -> bool:
         """Let a run that rests go on with another version; return whether it did rest."""

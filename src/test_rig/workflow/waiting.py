@@ -9,8 +9,10 @@ from test_rig.errors import WorkflowError
 from test_rig.workflow.result import WorkflowResult
 from test_rig.workflow.store import WorkerLost
 
-__all__ = ["Waiter", "Waiters", "crash_of"]
+__all__ = ["ELSEWHERE", "Waiter", "Waiters", "crash_of"]
 
+#: In place of a run that another worker has.
+ELSEWHERE = ""
 #: Gets the result of a run; None where it has to be looked for in the store.
 Waiter = Future[WorkflowResult | None]
 
@@ -28,6 +30,11 @@ class Waiters:
     def take(self, run_id: str) -> list[Waiter]:
         """Return those who wait for a run, and forget them."""
         return self._by_run.pop(run_id, [])
+
+    def send_on(self) -> None:
+        """Tell those who wait for a run that is not here that the store has what there is of it."""
+        for waiter in self.take(ELSEWHERE):
+            waiter.set_result(None)
 
     def let_go(self, error: WorkflowError) -> None:
         """Tell all of them that nothing comes from here, and why."""

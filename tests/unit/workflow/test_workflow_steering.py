@@ -15,9 +15,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from test_rig.cli.workflow import app
-from test_rig.errors import WorkflowError, WorkflowInvalid
+from test_rig.errors import UnknownName, UsageError, WorkflowError, WorkflowInvalid
 from test_rig.workflow import Executor, RunStatus, Workflow, task
 from test_rig.workflow.catalog import forget
+from test_rig.workflow.sql.schema import MIGRATIONS
 
 Say = Callable[..., Result]
 
@@ -72,6 +73,21 @@ def test_a_run_of_a_living_worker_is_paused_and_resumed(store: str, say: Say) ->
         assert say("resume", "last").exit_code == 1, "it is over"
 
 
+def test_a_run_is_there_as_soon_as_it_is_submitted(store: str) -> None:
+    """Whoever looks at it, sends it something or ends it at once does not come too early."""
+    waiting = Workflow("w", [task("a", wait_for="go")(lambda context: None)])
+    with Executor(store) as executor:
+        for look in (
+            lambda run: executor.get(run).status == "Running",
+            lambda run: executor.describe(run).run.id == run,
+            lambda run: executor.signal(run, "go"),
+            lambda run: executor.cancel(run),
+        ):
+            assert look(executor.submit(waiting).run_id)
+        with pytest.raises(UnknownName):
+            executor.get("none of them")
+
+
 def test_a_run_is_cancelled_once(store: str, say: Say) -> None:
     """The worker that has it ends its task; a run that is over cannot be cancelled."""
     begun, go = threading.Event(), threading.Event()
@@ -87,9 +103,32 @@ def test_a_run_is_cancelled_once(store: str, say: Say) -> None:
 def test_a_file_that_holds_something_else_is_told(store: str, say: Say) -> None:
     """Whatever is wrong with its tables: an error of the store, with the file."""
     with closing(sqlite3.connect(store.removeprefix("sqlite:///"))) as other:
-        other.executescript("CREATE TABLE theirs (a); PRAGMA user_version = 2")
+        other.execute("CREATE TABLE theirs (a)")
+        other.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     with pytest.raises(WorkflowError, match=r"store.db: the store cannot be read: no such table"):
         say("list", "--workflow", "w", raises=True)
+
+
+def test_what_is_over_is_pruned(store: str, say: Say) -> None:
+    """Once it is old enough; what waits stays, also when nobody works on it."""
+    done = Workflow("done", [task("a")(lambda context: {"n": 1})])
+    with Executor(store) as executor:
+        executor.run(done)
+        waiting = executor.submit(done, delay=3600).run_id
+        assert executor.get(waiting).status == "Pending"
+    assert json.loads(say("prune", "--older-than", "2h", "--json").output)["runs"] == 0
+    assert "1 runs would go" in say("prune", "--older-than", "0s", "--dry-run").output
+    assert "1 runs are gone, with 1 results" in say("prune", "--older-than", "0s").output
+    assert waiting in say("list").output
+    assert "waits for a worker" in say("resume", "last").output
+
+
+@pytest.mark.parametrize("words", ["30", "d", "-1d", "1y", "1d --status running"])
+def test_what_must_not_be_pruned_is_refused(say: Say, words: str) -> None:
+    """An age has a unit; a run that goes on stays."""
+    age, *rest = words.split()
+    with pytest.raises(UsageError):
+        say("prune", f"--older-than={age}", *rest, raises=True)
 
 
 def test_an_event_reaches_its_run_once(store: str, say: Say) -> None:

@@ -27,9 +27,10 @@ from test_rig.errors import WorkflowError
 from test_rig.resilience import without_passwords
 from test_rig.workflow.records import Batch
 from test_rig.workflow.sql.pulses import Pulses
-from test_rig.workflow.sql.recordset import batch_statement
-from test_rig.workflow.sql.schema import MIGRATIONS, check_version
-from test_rig.workflow.sql.statements import Say, SqlStore
+from test_rig.workflow.sql.recordset import INSERT_PAYLOAD, batch_statement
+from test_rig.workflow.sql.saying import Say
+from test_rig.workflow.sql.schema import MIGRATIONS, check_version, note_uses
+from test_rig.workflow.sql.statements import SqlStore
 from test_rig.workflow.store import WorkerLost
 
 __all__ = ["PostgresStore"]
@@ -63,6 +64,8 @@ class PostgresStore(SqlStore):
 
     is_shared = True
     skip_locked = " FOR UPDATE SKIP LOCKED"
+    row_lock = " FOR UPDATE"
+    insert_payload = INSERT_PAYLOAD
 
     def __init__(
         self, url: str, *, lease_s: float = 15.0, max_connections: int = 4, is_durable: bool = True
@@ -120,6 +123,7 @@ class PostgresStore(SqlStore):
             for statements in MIGRATIONS[found:]:
                 for statement in statements:
                     connection.execute(statement.encode())
+            note_uses(_say_on(connection), found)
             if found < len(MIGRATIONS):
                 connection.execute("INSERT INTO wf_meta VALUES (%s)", (len(MIGRATIONS),))
 

@@ -17,7 +17,7 @@ from test_rig.workflow.records import Batch
 from test_rig.workflow.sql.schema import STEP_COLUMNS
 from test_rig.workflow.sql.statements import ATTEMPT_COLUMNS, RUN_COLUMNS
 
-__all__ = ["batch_statement"]
+__all__ = ["INSERT_PAYLOAD", "batch_statement"]
 
 #: The types of the columns that are not text.
 _KINDS = {
@@ -55,16 +55,19 @@ _FINISHES = (
     f" FROM {_rows('run_id, status, output, error, finished')}, alive"
     " WHERE r.id = u.run_id AND r.owner = %s"
 )
+# One that is there already is the same; it is locked, lest somebody deletes it as not used.
+_LOCKING = "ON CONFLICT (sha256) DO UPDATE SET codec = excluded.codec"
+INSERT_PAYLOAD = f"INSERT INTO wf_payload (sha256, codec, body) VALUES (?, ?, ?) {_LOCKING}"
 _PAYLOADS = (
     "INSERT INTO wf_payload (sha256, codec, body)"
-    " SELECT u.* FROM unnest(%s::text[], %s::text[], %s::bytea[]) AS u, alive"
-    " ON CONFLICT DO NOTHING"
+    f" SELECT u.* FROM unnest(%s::text[], %s::text[], %s::bytea[]) AS u, alive {_LOCKING}"
 )
+_USES = f"{_insert('wf_use', 'run_id, sha256')} ON CONFLICT DO NOTHING"
 
 
 def batch_statement(worker: str, batch: Batch) -> tuple[str, list[Any]]:
     """Return the statement that records a batch if the worker lives; it gives 1 then, else 0."""
-    batch, payloads = lightened(batch)
+    batch, payloads, uses = lightened(batch)
     sql = (
         "WITH alive AS MATERIALIZED (SELECT 1 FROM wf_worker WHERE id = %s AND lost = 0 FOR SHARE)"
     )
@@ -75,6 +78,7 @@ def batch_statement(worker: str, batch: Batch) -> tuple[str, list[Any]]:
         values += [list(column) for column in zip(*heavy, strict=True)]
     ended = [{"run_id": run, "key": key, "attempt": attempt} for run, key, attempt in batch.ended]
     parts: tuple[tuple[str, str, Sequence[object]], ...] = (
+        ("uses", _USES, [{"run_id": run_id, "sha256": sha256} for run_id, sha256 in uses]),
         ("runs", _RUNS, batch.runs),
         ("steps", _STEPS, batch.steps),
         ("ended", _ENDED, ended),

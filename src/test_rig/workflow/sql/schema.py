@@ -7,8 +7,10 @@ entry that was released is never edited. A store remembers how many of them it h
 from __future__ import annotations
 
 from test_rig.errors import WorkflowError
+from test_rig.workflow.payload import MARK, references
+from test_rig.workflow.sql.saying import Say
 
-__all__ = ["MIGRATIONS", "STEP_COLUMNS", "check_version"]
+__all__ = ["INSERT_USE", "MIGRATIONS", "STEP_COLUMNS", "check_version", "note_uses"]
 
 #: Version 1 is the first entry, and so on.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -60,8 +62,33 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE wf_payload (
             sha256 TEXT PRIMARY KEY, codec TEXT NOT NULL, body BYTEA NOT NULL)""",
     ),
+    (
+        # Which runs have a large value: it is deleted with the last of them.
+        """CREATE TABLE wf_use (
+            run_id TEXT NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (run_id, sha256))""",
+        "CREATE INDEX wf_use_sha256 ON wf_use (sha256)",
+        "CREATE INDEX wf_fire_run ON wf_fire (run_id)",
+    ),
 )
+INSERT_USE = "INSERT INTO wf_use (run_id, sha256) VALUES (?, ?) ON CONFLICT DO NOTHING"
+#: The version from which on uses of large values are noted.
+_NOTES_USES = 3
 STEP_COLUMNS = "run_id, key, status, attempt, delta, error, started, finished, worker"
+
+
+def note_uses(say: Say, found: int) -> None:
+    """Note which runs of a store of an older release have which large values."""
+    if found >= _NOTES_USES:
+        return
+    for table, run_id, text in (
+        ("wf_run", "id", "input"),
+        ("wf_run", "id", "output"),
+        ("wf_step", "run_id", "delta"),
+    ):
+        heavy = f"SELECT {run_id}, {text} FROM {table} WHERE substr({text}, 1, 1) = ?"
+        for run, given in say(heavy, (MARK,)):
+            for sha256 in references(given):
+                say(INSERT_USE, (run, sha256))
 
 
 def check_version(found: int, place: str) -> None:

@@ -23,11 +23,17 @@ from test_rig.errors import WorkflowError
 from test_rig.workflow.payload import lightened
 from test_rig.workflow.records import Batch
 from test_rig.workflow.sql.pulses import Pulses
-from test_rig.workflow.sql.schema import MIGRATIONS, STEP_COLUMNS, check_version
+from test_rig.workflow.sql.saying import Say
+from test_rig.workflow.sql.schema import (
+    INSERT_USE,
+    MIGRATIONS,
+    STEP_COLUMNS,
+    check_version,
+    note_uses,
+)
 from test_rig.workflow.sql.statements import (
     INSERT_PAYLOAD,
     RUN_COLUMNS,
-    Say,
     SqlStore,
     run_values,
 )
@@ -115,6 +121,7 @@ class SqliteStore(SqlStore):
             for statements in MIGRATIONS[found:]:
                 for statement in statements:
                     say(statement, ())
+            note_uses(say, found)
             say(f"PRAGMA user_version = {len(MIGRATIONS)}", ())
 
     def close(self) -> None:
@@ -179,7 +186,7 @@ class SqliteStore(SqlStore):
 
     def commit(self, worker: str, batch: Batch) -> None:
         """Record a batch, durably."""
-        batch, payloads = lightened(batch)
+        batch, payloads, uses = lightened(batch)
         with self._lock:
             connection = self._open_writer
             execute, many = connection.execute, connection.executemany
@@ -190,6 +197,7 @@ class SqliteStore(SqlStore):
                     many(
                         INSERT_PAYLOAD, [(each.sha256, each.codec, each.body) for each in payloads]
                     )
+                    many(INSERT_USE, uses)
                 if batch.runs:
                     many(_INSERT_RUN, [run_values(run) for run in batch.runs])
                 if batch.steps:

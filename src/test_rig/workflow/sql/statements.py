@@ -8,19 +8,28 @@ fast.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 from test_rig.workflow.moving import Move
 from test_rig.workflow.payload import Payload, packed_run, references, unpacked
+from test_rig.workflow.pruning import Pruned, PruneOrder
 from test_rig.workflow.records import AttemptRow, RunRow, Saved, SignalRow, StepRow
-from test_rig.workflow.sql.schema import STEP_COLUMNS
+from test_rig.workflow.sql.pruning import prune_some
+from test_rig.workflow.sql.saying import Say, marks, slices
+from test_rig.workflow.sql.schema import INSERT_USE, STEP_COLUMNS
 from test_rig.workflow.states import RunStatus, TaskStatus
+from test_rig.workflow.store import Cursor
 
-__all__ = ["ATTEMPT_COLUMNS", "INSERT_PAYLOAD", "RUN_COLUMNS", "Say", "SqlStore", "run_values"]
+__all__ = [
+    "ATTEMPT_COLUMNS",
+    "INSERT_PAYLOAD",
+    "RUN_COLUMNS",
+    "SqlStore",
+    "run_values",
+]
 
 RUN_COLUMNS = (
     "id, workflow, version, status, input, created, priority, output, error, owner, recoveries, "
@@ -33,9 +42,6 @@ INSERT_PAYLOAD = (
 _RUN_MARKS = ", ".join("?" * 18)
 ATTEMPT_COLUMNS = "run_id, key, attempt, status, error, started, finished, worker, next_at"
 _FINAL = "('Completed', 'Failed', 'Cancelled', 'TimedOut')"
-
-#: Executes one statement; returns its rows, or for a change the number of rows as one row.
-Say = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 
 
 def run_values(run: RunRow) -> tuple[Any, ...]:
@@ -68,6 +74,9 @@ class SqlStore(ABC):
 
     #: What makes a claim pass by rows that another one has in hand.
     skip_locked = ""
+    #: What makes a query lock the rows that it gives.
+    row_lock = ""
+    insert_payload = INSERT_PAYLOAD
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[Say]:
@@ -92,10 +101,10 @@ class SqlStore(ABC):
                 (*values, now, limit),
             )
             ids = [row[0] for row in found]
-            for some in _slices(ids):
+            for some in slices(ids):
                 say(
                     "UPDATE wf_run SET status = 'Running', owner = ?,"
-                    f" started = coalesce(started, ?) WHERE id IN ({_marks(some)})",
+                    f" started = coalesce(started, ?) WHERE id IN ({marks(some)})",
                     (worker, now, *some),
                 )
             saved = _saved(say, ids)
@@ -135,7 +144,8 @@ class SqlStore(ABC):
             sql = f"INSERT INTO wf_run ({RUN_COLUMNS}) VALUES ({_RUN_MARKS}) ON CONFLICT DO NOTHING"
             payloads: dict[str, Payload] = {}
             is_new = bool(say(sql, run_values(packed_run(run, payloads)))[0][0])
-            _keep(say, payloads)
+            if is_new:
+                self._keep(say, run.id, payloads)
             if is_new:
                 self.poke(say)
         return is_new
@@ -182,7 +192,7 @@ class SqlStore(ABC):
                 payloads: dict[str, Payload] = {}
                 values = run_values(packed_run(run, payloads))
                 fired += say(f"{sql} ON CONFLICT DO NOTHING", values)[0][0]
-                _keep(say, payloads)
+                self._keep(say, run.id, payloads)
             say(
                 "UPDATE wf_schedule SET next_due = ? WHERE name = ? AND next_due < ?",
                 (next_due, schedule, next_due),
@@ -283,6 +293,22 @@ class SqlStore(ABC):
         """Tell the workers that there is something new."""
         del say  # where a worker looks for itself nobody has to be told
 
+    def _keep(self, say: Say, run_id: str, payloads: Mapping[str, Payload]) -> None:
+        for sha256, each in sorted(payloads.items()):
+            say(self.insert_payload, (each.sha256, each.codec, each.body))
+            say(INSERT_USE, (run_id, sha256))
+
+    def prune(
+        self, order: PruneOrder, after: Cursor, *, is_dry_run: bool
+    ) -> tuple[Pruned, Cursor | None]:
+        """Delete some runs that are over; return what went, and where to go on."""
+        if is_dry_run:
+            return prune_some(self.rows, order, after, lock="", is_dry_run=True)
+        with self.transaction() as say:
+            # Nobody needs to know any more who was lost; what a late one writes is refused as well.
+            say("DELETE FROM wf_worker WHERE lost = 1 AND heartbeat < ?", (order.before,))
+            return prune_some(say, order, after, lock=self.row_lock, is_dry_run=False)
+
     def free_runs(self, say: Say, workers: Iterable[str], *, is_dead: bool = True) -> int:
         """Make the runs of workers pending, within a transaction; a death is counted."""
         freed = 0
@@ -330,11 +356,6 @@ class SqlStore(ABC):
         return _whole(self.rows, [_run(row) for row in found], [])[0]
 
 
-def _keep(say: Say, payloads: Mapping[str, Payload]) -> None:
-    for each in payloads.values():
-        say(INSERT_PAYLOAD, (each.sha256, each.codec, each.body))
-
-
 def _whole(
     say: Say, runs: Sequence[RunRow], steps: Sequence[StepRow]
 ) -> tuple[list[RunRow], list[StepRow]]:
@@ -345,8 +366,8 @@ def _whole(
     if not wanted:
         return list(runs), list(steps)
     found: dict[str, Payload] = {}
-    for some in _slices(wanted):
-        sql = f"SELECT sha256, codec, body FROM wf_payload WHERE sha256 IN ({_marks(some)})"
+    for some in slices(wanted):
+        sql = f"SELECT sha256, codec, body FROM wf_payload WHERE sha256 IN ({marks(some)})"
         for sha256, codec, body in say(sql, some):
             found[sha256] = Payload(sha256=sha256, codec=codec, body=body)
     return (
@@ -370,16 +391,16 @@ def _saved(say: Say, ids: Sequence[str]) -> list[Saved]:
     steps: dict[str, list[StepRow]] = {}
     attempts: dict[str, list[AttemptRow]] = {}
     signals: dict[str, list[SignalRow]] = {}
-    for some in _slices(ids):
-        marks = _marks(some)
-        for row in say(f"SELECT {RUN_COLUMNS} FROM wf_run WHERE id IN ({marks})", some):
+    for some in slices(ids):
+        which = marks(some)
+        for row in say(f"SELECT {RUN_COLUMNS} FROM wf_run WHERE id IN ({which})", some):
             bare[row[0]] = _run(row)
-        for row in say(f"SELECT {STEP_COLUMNS} FROM wf_step WHERE run_id IN ({marks})", some):
+        for row in say(f"SELECT {STEP_COLUMNS} FROM wf_step WHERE run_id IN ({which})", some):
             steps.setdefault(row[0], []).append(_step(row))
-        sql = f"SELECT {ATTEMPT_COLUMNS} FROM wf_attempt WHERE run_id IN ({marks}) ORDER BY attempt"
+        sql = f"SELECT {ATTEMPT_COLUMNS} FROM wf_attempt WHERE run_id IN ({which}) ORDER BY attempt"
         for row in say(sql, some):
             attempts.setdefault(row[0], []).append(_attempt(row))
-        sql = f"SELECT run_id, name, payload, created FROM wf_signal WHERE run_id IN ({marks})"
+        sql = f"SELECT run_id, name, payload, created FROM wf_signal WHERE run_id IN ({which})"
         for run_id, name, payload, created in say(sql, some):
             row_ = SignalRow(run_id=run_id, name=name, payload=payload, created=created)
             signals.setdefault(run_id, []).append(row_)
@@ -403,13 +424,3 @@ def _saved(say: Say, ids: Sequence[str]) -> list[Saved]:
 def _pairs(known: Sequence[tuple[str, str]]) -> tuple[str, list[str]]:
     marks = ", ".join(["(?, ?)"] * len(known))
     return f"(workflow, version) IN (VALUES {marks})", [part for pair in known for part in pair]
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ", ".join("?" * len(values))
-
-
-def _slices(values: Sequence[str], size: int = 500) -> Iterable[list[str]]:
-    rest = iter(values)
-    while some := list(islice(rest, size)):
-        yield some
