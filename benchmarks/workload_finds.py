@@ -5,7 +5,7 @@
 Every level of every target is run that often with list-append, each time from another seed. A run
 ends when what was seen violates the weakest level that the database's level is known to violate;
 where it is known to violate none the run takes the whole time. What a level is known to forbid and
-was seen all the same is a false accusation. The judge is asked once a second.
+was seen all the same is a false accusation. How it stands is told once a second.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ def run_once(scratch: Scratch, level: LevelSpec, plan: Plan, outcome: Outcome) -
     found: list[float] = []
 
     def look(progress: Progress) -> None:
-        names = {each.flaw.anomaly.replace(" ", "-") for each in progress.shown}
+        names = {each.flaw.anomaly for each in progress.shown}
         if outcome.wanted and weakest_broken(names) == outcome.wanted:
             found.append(progress.elapsed_s)
             raise KeyboardInterrupt  # ends the run, which is then judged
 
     verdict = run_workload(find_workload("list-append"), scratch, level, plan, on_progress=look)
-    names = {each.anomaly.replace(" ", "-") for each in verdict.findings}
+    names = {each.anomaly for each in verdict.findings}
     if outcome.wanted and not found and weakest_broken(names) == outcome.wanted:
         found.append(verdict.duration_s)
     outcome.runs += 1

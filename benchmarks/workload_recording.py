@@ -4,9 +4,10 @@
 
 Runs of each kind take turns, so that all meet the same load of the machine: clients that write
 nothing down; clients that write to the tape, which is taken and written to a run folder's history
-as in `test-rig workload run`; the same, and list-append's judge is fed. Told are the medians of
-committed transactions a second and of the rig's CPU time for each, and the ratios. The CPU time is
-what counts on a machine that others use: the cost of the rate where the rig is the bottleneck.
+as in `test-rig workload run`; the same, and the judge is asked again and again. Told are the
+medians of committed transactions a second and of the rig's CPU time for each, and the ratios. The
+CPU time is what counts on a machine that others use: the cost of the rate where the rig is the
+bottleneck.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from test_rig.clock import SYSTEM_CLOCK
 from test_rig.history import OpType, Origin
 from test_rig.runs import RunFolder
 from test_rig.targets import LevelSpec, Scratch, Session, Target
-from test_rig.workload import BUILT_IN, Plan, Request, Sent, Silence, Tape, operation
+from test_rig.workload import BUILT_IN, Entry, Plan, Request, Sent, Silence, Tape
+from test_rig.workload.asking import Asking
 from test_rig.workload.client import Client, Source
+from test_rig.workload.history_judge import HistoryJudge
 from test_rig.workload.pace import Pace
 from test_rig.workload.speech import Speech
 from test_rig.workload.tape import Writable
@@ -52,9 +55,18 @@ class Counting(Client):
         return is_done
 
 
+def feed(judge: HistoryJudge, entries: list[Entry]) -> None:
+    """Hand what happened to whoever makes transactions of it."""
+    for entry in entries:
+        if isinstance(entry, Sent):
+            judge.transactions.begun(entry.process, entry.request, entry.time_ns)
+        else:
+            judge.feed(entry)
+
+
 def measured(scratch: Scratch, level: LevelSpec, kind: str) -> tuple[float, float]:
     """Return the committed transactions a second of one run, and the CPU of each in ms."""
-    with scratch.connect("setup") as session:
+    with scratch.connect("setup", level=level) as session:
         for sql, values in WORKLOAD.setup(PLAN):
             Speech(session).run(sql, *values)
     tape: Writable = Silence(SYSTEM_CLOCK) if kind == KINDS[0] else Tape(SYSTEM_CLOCK)
@@ -71,31 +83,31 @@ def measured(scratch: Scratch, level: LevelSpec, kind: str) -> tuple[float, floa
             level=level,
             tape=tape,
             connect=connect,
-            on_session=lambda session: None,
+            on_session=lambda process, session: None,
         )
         for number in range(PLAN.clients)
     ]
     threads = [threading.Thread(target=client.work, args=(source,)) for client in clients]
     with tempfile.TemporaryDirectory() as folder, RunFolder.create(folder, "bench") as writer:
-        judge = WORKLOAD.judge(PLAN)
+        judge = HistoryJudge(WORKLOAD.name)
+        asking = Asking(judge, source)
         started, cpu = time.perf_counter(), time.process_time()
         for thread in threads:
             thread.start()
+        if kind == KINDS[2]:
+            asking.start()
         flushed = started
         while (now := time.perf_counter()) - started < PLAN.time_s:
             time.sleep(0.05)
-            if now - flushed > 1.0:
-                writer.flush()
-                flushed = now
             if isinstance(tape, Tape):
-                entries = tape.take()
-                writer.record_ops(ORIGIN, map(operation, entries))
-                for entry in entries if kind == KINDS[2] else ():
-                    if not isinstance(entry, Sent):
-                        judge.feed(entry)
+                feed(judge, tape.take())
+                if now - flushed > 1.0:
+                    writer.record_transactions(ORIGIN, judge.take({}))
+                    flushed = now
         source.stopped.set()
         for thread in threads:
             thread.join()
+        asking.stop()
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     if source.broken is not None:
         raise source.broken
@@ -111,10 +123,11 @@ def own_cost_ms() -> float:
     value = (("r", 1, tuple(range(16))), ("append", 2, 9), ("r", 3, tuple(range(16))))
     with tempfile.TemporaryDirectory() as folder, RunFolder.create(folder, "bench") as writer:
         started = time.process_time()
+        judge = HistoryJudge(WORKLOAD.name)
         for _ in range(count):
             tape.ended(Sent(0, request, tape.sent(0, request)), OpType.OK, value)
-        writer.record_ops(ORIGIN, map(operation, tape.take()))
-        writer.flush()
+        feed(judge, tape.take())
+        writer.record_transactions(ORIGIN, judge.take({}))
         return (time.process_time() - started) / count * 1000
 
 

@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from test_rig.errors import TargetError
+from test_rig.history import History
 from test_rig.isolation import Anomaly, Level, forbids, strongest_levels
 from test_rig.scenario import Expectation, Limits, Scenario, expected, run_scenario, surprises
 from test_rig.targets import LevelSpec, Scratch, Target
@@ -130,7 +132,9 @@ class WorkloadSeen:
     target: TargetInfo
     level: str
     workload: str
-    entries: Sequence[Entry]
+    #: Either operations of any kind or transactions of lists or registers.
+    entries: Sequence[Entry] = ()
+    transactions: History | None = None
 
 
 AuditEvent = (
@@ -269,14 +273,17 @@ def _run_workload(
         return row
     on_event(WorkloadStarted(target=info, level=level.name, workload=workload.name))
 
-    def pass_on(entries: Sequence[Entry]) -> None:
-        on_event(
-            WorkloadSeen(target=info, level=level.name, workload=workload.name, entries=entries)
-        )
-
+    seen = partial(WorkloadSeen, target=info, level=level.name, workload=workload.name)
     try:
         with target.scratch() as scratch:
-            shown = run_workload(workload, scratch, level, options.plan, on_entries=pass_on)
+            shown = run_workload(
+                workload,
+                scratch,
+                level,
+                options.plan,
+                on_entries=lambda entries: on_event(seen(entries=entries)),
+                on_history=lambda part: on_event(seen(transactions=part)),
+            )
     except TargetError as error:
         told = f"{row.comparison}; {workload.name} could not be run: {error.what}"
         return replace(row, comparison=told)

@@ -49,8 +49,8 @@ def test_a_broken_claim_is_exit_code_1(rig: Run, mariadb_url: str) -> None:
     assert done.returncode == 1, done.stderr
     (workload,) = json.loads(done.stdout)["workloads"]
     assert workload["verdict"] == "invalid"
-    assert workload["findings"][0]["anomaly"] == "lost update"
-    assert workload["ended_early"] == "stopped at the first lost update"
+    assert workload["findings"][0]["anomaly"] == "lost-update"
+    assert workload["ended_early"] == "stopped at the first lost-update"
 
 
 def test_wrong_use_is_exit_code_2(rig: Run) -> None:
@@ -80,7 +80,7 @@ def test_a_witness_is_replayed(rig: Run, only_run: Callable[[], Path], mariadb_u
     """What chance found once is found again by order, and is not where the level forbids it."""
     options = ("--level", "repeatable-read", "--time", "60", "--stop-at-first", "--keys", "2")
     rig("workload", "run", "list-append", "--url", mariadb_url, *options)
-    (witness, *_) = sorted((only_run() / "witnesses").glob("*.json"))
+    (witness, *_) = sorted((only_run() / "witnesses").glob("*lost-update.json"))
     again = rig("replay", str(witness), "-n", "3", "--json")
     assert again.returncode == 1, again.stderr
     told = json.loads(again.stdout)

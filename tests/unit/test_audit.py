@@ -172,7 +172,7 @@ def test_verdicts_that_agree_need_no_words() -> None:
     good = judge_level(spec(Level.SNAPSHOT), cells(), None)
     assert with_workload(good, shown(Level.SNAPSHOT)).comparison == good.comparison
     bad = judge_level(spec(Level.SNAPSHOT), cells(P4=Occurrence.OCCURS), None)
-    assert with_workload(bad, shown(Level.SNAPSHOT, "lost update")).comparison == bad.comparison
+    assert with_workload(bad, shown(Level.SNAPSHOT, "lost-update")).comparison == bad.comparison
 
 
 def test_a_workload_without_a_verdict_leaves_the_scenarios_theirs() -> None:

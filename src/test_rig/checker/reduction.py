@@ -6,8 +6,9 @@ part. It begins with the transactions of the anomaly and the reads that tell the
 writes, on the keys that it is about; where that does not show the anomaly any more, with more of
 the history. Then delta debugging (A. Zeller and R. Hildebrandt, "Simplifying and isolating
 failure-inducing input", TSE 2002) leaves out groups of micro-operations, smaller and smaller, as
-long as the anomaly remains. What is left is a history of its own from which no micro-operation
-can be taken. The same history gives the same witness, and the work is limited.
+long as the anomaly remains. A read stays with what its own transaction wrote to its key before:
+many databases show the newest state to who has written. What is left is a history of its own from
+which nothing else can be taken. The same history gives the same witness, and the work is limited.
 """
 
 from __future__ import annotations
@@ -137,6 +138,8 @@ class _Search:
 
     def __init__(self, anomaly: str, judge: Callable[[History], Checked], limit: int) -> None:
         self._anomaly, self._judge, self.left = anomaly, judge, limit
+        #: For each read the last write of its key by its own transaction before it, or -1.
+        self._own = np.zeros(0, dtype=np.int64)
 
     def shows(self, history: History) -> Seen | None:
         """Return the anomaly as a history shows it, the one of the fewest transactions."""
@@ -147,6 +150,7 @@ class _Search:
     def smallest(self, whole: History, seen: Seen) -> tuple[_Marks, Seen]:
         """Leave out what can be left out, by whole transactions first."""
         owner = whole.transaction_of_mop()
+        self._own = _own_writes(whole, owner)
         part = np.ones(whole.mop_count, dtype=np.bool_)
         part, seen = self._without(whole, part, seen, _by_transaction(part, owner))
         return self._without(whole, part, seen, _one_by_one(part))
@@ -160,7 +164,8 @@ class _Search:
             while place < len(groups) and self.left > 0:
                 less = part.copy()
                 less[[mop for group in groups[place : place + size] for mop in group]] = False
-                found = self.shows(_projected(whole, less)) if less.any() else None
+                is_whole = less.any() and not (less & (self._own >= 0) & ~less[self._own]).any()
+                found = self.shows(_projected(whole, less)) if is_whole else None
                 if found is None:
                     place += size
                 else:
@@ -170,6 +175,19 @@ class _Search:
                 break
             size = max(size // 2, 1)
         return _tidied(whole, part), seen
+
+
+def _own_writes(history: History, owner: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return for each read the last write of its key by its own transaction before it, or -1."""
+    order = np.lexsort((np.arange(history.mop_count), history.key, owner))
+    is_write = history.f[order] <= WRITE
+    last = np.maximum.accumulate(np.where(is_write, np.arange(len(order)), -1))
+    write = order[last]
+    same = (last >= 0) & ~is_write & (owner[write] == owner[order])
+    same &= history.key[write] == history.key[order]
+    found = np.full(history.mop_count, -1)
+    found[order] = np.where(same, write, -1)
+    return found
 
 
 def _by_transaction(part: _Marks, owner: npt.NDArray[np.int64]) -> list[list[int]]:

@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 
 from test_rig.errors import HistoryError
-from test_rig.history.columns import History, Timescale
+from test_rig.history.columns import History, Timescale, settled
 from test_rig.history.packing import packed
 
 __all__ = ["HistoryFile", "read_arrow", "read_parquet", "write_arrow", "write_parquet"]
@@ -106,7 +106,9 @@ def read_arrow(path: Path) -> History:
             reader = pa.ipc.open_stream(source)
         except (pa.ArrowInvalid, EOFError, OSError) as error:
             raise HistoryError([(str(path), "no Arrow stream begins here")]) from error
-        return _read(path, pa.Table.from_batches(list(_whole(reader)), reader.schema))
+        batches = list(_whole(reader))
+        history = _read(path, pa.Table.from_batches(batches, reader.schema))
+        return settled(history, len(history) - batches[-1].num_rows if batches else 0)
 
 
 def write_parquet(history: History, path: Path) -> None:

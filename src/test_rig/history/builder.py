@@ -58,10 +58,11 @@ class HistoryBuilder:
 
     Args:
         clock: What starts and ends count.
+        is_kept: Whether `history` will be asked for all; else a part is forgotten once it is taken.
     """
 
-    def __init__(self, *, clock: Timescale = Timescale.NS) -> None:
-        self._clock = clock
+    def __init__(self, *, clock: Timescale = Timescale.NS, is_kept: bool = True) -> None:
+        self._clock, self._is_kept = clock, is_kept
         self._pending: list[_Record] = []
         self._parts: list[History] = []
         self._codes: dict[str, int] = {}
@@ -112,7 +113,8 @@ class HistoryBuilder:
         """
         records, self._pending = self._pending, []
         part = self._columns(records)
-        self._parts.append(part)
+        if self._is_kept:
+            self._parts.append(part)
         self._count += len(records)
         return part
 

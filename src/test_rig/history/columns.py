@@ -31,6 +31,7 @@ __all__ = [
     "OK",
     "READ",
     "READ_LIST",
+    "UNENDED",
     "WRITE",
     "History",
     "Timescale",
@@ -48,6 +49,9 @@ APPEND, WRITE, READ, READ_LIST = 0, 1, 2, 3
 NIL = np.iinfo(np.int64).min
 #: The end of a transaction whose answer never came.
 NEVER = np.iinfo(np.int64).max
+#: The end of an INFO that was still open when it was written. The last part of a history that grows
+#: has those that are open then, which others may have read; in the parts before they do not count.
+UNENDED = -1
 
 
 class Timescale(Enum):
@@ -191,6 +195,21 @@ class History:
             has_named_keys=self.has_named_keys,
             clock=self.clock,
         )
+
+
+def settled(history: History, last: int) -> History:
+    """Return a history that has grown, its transactions without an end as `UNENDED` says.
+
+    Args:
+        history: All parts.
+        last: Where the last part begins.
+    """
+    is_open = (history.type == INFO) & (history.end == UNENDED)
+    if not is_open.any():
+        return history
+    keep = ~is_open | (np.arange(len(history)) >= last)
+    kept = history.select(keep, np.ones(history.mop_count, dtype=np.bool_))
+    return replace(kept, end=np.where(is_open[keep], NEVER, kept.end))
 
 
 def starts(counts: npt.NDArray[np.integer]) -> Int64s:

@@ -105,7 +105,7 @@ def workload_words(workload: WorkloadVerdict | None) -> str:
 
 def violated_words(workload: WorkloadVerdict) -> str:
     """Return the weakest levels that what was seen violates; empty where it violates none."""
-    names = {each.anomaly.replace(" ", "-") for each in workload.findings}
+    names = {each.anomaly for each in workload.findings}
     broken = weakest_broken(names)
     return f"weakest level violated: {', '.join(broken)}" if broken else ""
 

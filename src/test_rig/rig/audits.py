@@ -218,6 +218,8 @@ def _audit_all(
         elif isinstance(event, WorkloadSeen):
             origin = Origin(target=event.target.url, level=event.level, scenario=event.workload)
             writer.record_ops(origin, map(operation, event.entries))
+            if event.transactions is not None:
+                writer.record_transactions(origin, event.transactions)
         elif isinstance(event, LevelDone):
             writer.flush()
             if event.row.workload is not None:

@@ -246,7 +246,7 @@ def replay_witness(
             tries=times,
             occurred=occurred,
             unjudged=results.count(None),
-            is_forbidden=bool(occurred) and witness.anomaly.replace(" ", "-") in forbidden,
+            is_forbidden=bool(occurred) and witness.anomaly in forbidden,
         )
 
 
@@ -261,4 +261,4 @@ def _try(
         seen = check(witness_played(steps, level, played.transcript)).seen
     except (HistoryError, ValueError):
         return None  # what was read is no list, or not what was written
-    return anomaly.replace(" ", "-") in {each.anomaly for each in seen}
+    return anomaly in {each.anomaly for each in seen}

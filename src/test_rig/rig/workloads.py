@@ -182,6 +182,7 @@ def _run_workload(
             level,
             plan,
             on_entries=keep,
+            on_history=lambda part: writer.record_transactions(origin, part),
             on_progress=tell,
             stop_at_first=stop_at_first,
         )

@@ -10,6 +10,7 @@ writer lives; a run that says "running" and whose log nobody locks was killed.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -20,7 +21,7 @@ from typing import Self
 
 from test_rig.clock import Clock
 from test_rig.errors import RigError, RunFolderError
-from test_rig.history import Op, Origin
+from test_rig.history import History, HistoryFile, Op, Origin
 from test_rig.runs.columns import HISTORY_COLUMNS, MEASUREMENT_COLUMNS, ArrowLog
 from test_rig.runs.jsontext import encode_json, storable
 from test_rig.runs.lock import lock
@@ -50,6 +51,7 @@ class RunWriter:
             self._log = (path / "log.jsonl").open("ab")
             lock(self._log)
             self._history = ArrowLog(path / "history.arrow", HISTORY_COLUMNS)
+            self._transactions: dict[Origin, HistoryFile] = {}
             self._measurements = ArrowLog(path / "measurements.arrow", MEASUREMENT_COLUMNS)
             replace_file(path / "run.json", encode_json(record, pretty=True))
 
@@ -98,6 +100,23 @@ class RunWriter:
         with self._writing():
             for op in ops:
                 self._append_op(origin, op)
+
+    def record_transactions(self, origin: Origin, part: History) -> None:
+        """Add transactions to the history of what they belong to, and see them on disk.
+
+        Args:
+            origin: What they belong to; each has a file of its own in the folder `histories`.
+            part: What came since the last call: one builder's, in order.
+        """
+        with self._writing():
+            file = self._transactions.get(origin)
+            if file is None:
+                folder = self.path / "histories"
+                folder.mkdir(exist_ok=True)
+                name = _in_a_name(f"{origin.scenario}-{origin.level}")
+                path = folder / f"{len(self._transactions) + 1:02}-{name}.arrow"
+                file = self._transactions[origin] = HistoryFile(path)
+            file.append(part)
 
     def flush(self) -> None:
         """See what was recorded of the history on disk."""
@@ -151,6 +170,8 @@ class RunWriter:
             )
             try:
                 self._history.close()
+                for file in self._transactions.values():
+                    file.close()
                 self._measurements.close()
                 replace_file(self.path / "run.json", encode_json(self._record, pretty=True))
             finally:
@@ -221,6 +242,11 @@ def cannot_write(path: Path, exc: OSError) -> RunFolderError:
         where=str(path),
         todo="free space or permissions there, or choose another place with `[runs] folder`",
     )
+
+
+def _in_a_name(text: str) -> str:
+    """Return a text as it may stand in the name of a file."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def replace_file(path: Path, data: bytes, *, sync: Callable[[int], None] = os.fsync) -> None:

@@ -364,7 +364,7 @@ class SuiteVerdict:
 class WorkloadFinding:
     """One kind of anomaly that a workload showed."""
 
-    #: "G-single", "lost update", ...
+    #: "G-single", "lost-update", ...
     anomaly: str
     #: What was seen, in words.
     means: str

@@ -73,7 +73,7 @@ class Client:
     Args:
         number: Its first process; the next ones follow in steps of the number of clients.
         connect: Opens a session of the level.
-        on_session: Told of every session before it is used.
+        on_session: Told of every session, with its process, before it is used.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Client:
         level: LevelSpec,
         tape: Writable,
         connect: Callable[[str], Session],
-        on_session: Callable[[Session], None],
+        on_session: Callable[[int, Session], None],
     ) -> None:
         self._workload, self._plan, self._level, self._tape = workload, plan, level, tape
         self._connect, self._on_session = connect, on_session
@@ -121,7 +121,7 @@ class Client:
             value = self._workload.perform(speech, request)
             speech.session.commit()
         except TargetError as error:
-            self._failed(sent, error, due_ns)
+            self._failed(sent, error, due_ns, speech.said)
             return False
         except RigError:
             raise
@@ -130,14 +130,22 @@ class Client:
             self._tape.ended(sent, OpType.FAIL, request.value, error=type(error).__name__)
             raise
         self._failures = 0
-        self._tape.ended(sent, OpType.OK, value, due_ns=due_ns)
+        self._tape.ended(sent, OpType.OK, value, due_ns=due_ns, sql=speech.said)
         return True
 
-    def _failed(self, sent: Sent, error: TargetError, due_ns: int | None) -> None:
+    def _failed(self, sent: Sent, error: TargetError, due_ns: int | None, sql: str) -> None:
         kind = OpType.INFO if error.outcome is Outcome.INFO else OpType.FAIL
         self._roll_back(is_known=kind is OpType.FAIL)
-        label = error.failure.label()
-        self._tape.ended(sent, kind, sent.request.value, due_ns=due_ns, error=label)
+        failure = error.failure
+        self._tape.ended(
+            sent,
+            kind,
+            sent.request.value,
+            due_ns=due_ns,
+            error=failure.kind.value,
+            code=failure.sqlstate or failure.code,
+            sql=sql,
+        )
         self._failures += 1
         if kind is OpType.INFO:
             self.process += self._plan.clients
@@ -164,7 +172,7 @@ class Client:
                 if error.failure.kind in _HOPELESS:
                     raise
                 return None
-            self._on_session(session)
+            self._on_session(self.process, session)
             self._speech = Speech(
                 session, pause_s=self._plan.pause_s, statement_s=self._plan.statement_s
             )

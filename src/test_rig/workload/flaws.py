@@ -9,31 +9,26 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Generic, TypeVar
 
-from test_rig.isolation import Anomaly, Level
+from test_rig.isolation import Anomaly, Level, history_levels
 from test_rig.verdict import WitnessHistory
 from test_rig.workload.workload import Flaw, Shown
 
 __all__ = [
     "ABORTED_READ",
-    "CYCLES",
     "FRACTURED_READ",
-    "INCOMPATIBLE",
-    "INTERMEDIATE_READ",
-    "LONG_FORK",
     "LOST_ELEMENT",
     "LOST_UPDATE",
-    "OWN_WRITE",
     "PHANTOM_SKEW",
     "READ_SKEW",
     "SESSION_BACKWARDS",
     "STALE_ELEMENT",
     "UNREPEATABLE",
-    "WRITE_SKEW",
     "Ledger",
     "Recent",
+    "seen_in_history",
 ]
 
 K = TypeVar("K")
@@ -54,44 +49,57 @@ _EVERY = _forbidding(Anomaly.G0)
 _SINGLE = _forbidding(Anomaly.G_SINGLE)
 
 ABORTED_READ = Flaw("G1a", "read what was rolled back", _forbidding(Anomaly.G1A))
-INTERMEDIATE_READ = Flaw(
-    "G1b", "read what its writer overwrote before committing", _forbidding(Anomaly.G1B)
-)
 READ_SKEW = Flaw("G-single", "read some rows from before a transaction and some after", _SINGLE)
 UNREPEATABLE = Flaw("G-single", "read a row twice and got two values", _SINGLE)
 #: Later than OTV's definition asks for: an older state of the same row after a newer one.
 FRACTURED_READ = Flaw("OTV", "went back to an older state", _forbidding(Anomaly.OTV))
-LOST_UPDATE = Flaw("lost update", "overwrote an update unseen", _forbidding(Anomaly.P4))
-WRITE_SKEW = Flaw("G2-item", "acted on rows that the other changed", _forbidding(Anomaly.G2_ITEM))
+LOST_UPDATE = Flaw("lost-update", "overwrote an update unseen", _forbidding(Anomaly.P4))
 PHANTOM_SKEW = Flaw("G2", "acted on an absence that the other ended", _forbidding(Anomaly.G2))
-# Two reads that see two writes in opposite orders: a cycle with two anti-dependencies that do not
-# follow each other, which snapshot isolation forbids too (Cerone and Gotsman, Analysing Snapshot
-# Isolation, PODC 2016); the rows are known, so it is G2-item as well.
-LONG_FORK = Flaw(
-    "long fork",
-    "saw two writes in opposite orders",
-    _forbidding(Anomaly.G2_ITEM) | {Level.SNAPSHOT},
-)
-#: By the names that `test_rig.workload.cycles` gives.
-CYCLES = {
-    "G0": Flaw("G0", "a cycle of writes", _EVERY),
-    "G1c": Flaw("G1c", "a cycle of writes and reads", _forbidding(Anomaly.G1C)),
-    "G-single": Flaw("G-single", "a cycle with one anti-dependency", _SINGLE),
-    "G-nonadjacent": Flaw(
-        "G-nonadjacent",
-        "a cycle with anti-dependencies that do not follow each other",
-        _forbidding(Anomaly.G2_ITEM) | {Level.SNAPSHOT},
-    ),
-    "G2-item": Flaw(
-        "G2-item", "a cycle with several anti-dependencies", _forbidding(Anomaly.G2_ITEM)
-    ),
-}
-INCOMPATIBLE = Flaw("incompatible order", "two reads that no order of the appends explains", _EVERY)
-OWN_WRITE = Flaw("internal", "did not read its own write", _EVERY)
-LOST_ELEMENT = Flaw("lost element", "a committed element is not there", _EVERY)
+LOST_ELEMENT = Flaw("lost-element", "a committed element is not there", _EVERY)
 #: Of these two no isolation level speaks: they are about real time, and about one session.
-STALE_ELEMENT = Flaw("stale read", "did not see what was committed before", frozenset())
-SESSION_BACKWARDS = Flaw("monotonic reads", "a session saw an older state than before", frozenset())
+STALE_ELEMENT = Flaw("stale-read", "did not see what was committed before", frozenset())
+SESSION_BACKWARDS = Flaw("monotonic-reads", "a session saw an older state than before", frozenset())
+
+#: What the checker of histories finds, in words; a cycle's name may end in an order.
+_MEANS = {
+    "G0": "a cycle of writes",
+    "G1a": "read what was rolled back",
+    "G1b": "read what its writer overwrote before committing",
+    "G1c": "a cycle of writes and reads",
+    "G-single": "a cycle with one anti-dependency",
+    "G-nonadjacent": "a cycle with anti-dependencies that do not follow each other (long fork)",
+    "G2-item": "a cycle with several anti-dependencies (write skew)",
+    "OTV": "went back to an older state of a transaction that it had seen",
+    "fractured-read": "saw a transaction in part",
+    "causality-violation": "did not see what came before what it saw",
+    "dirty-update": "built upon what was rolled back",
+    "lost-update": "overwrote an update unseen",
+    "internal": "did not read its own write, or read twice and got two values",
+    "incompatible-order": "two reads that no order of the writes explains",
+    "duplicate-elements": "a value is there twice",
+    "garbage-read": "read what nobody wrote",
+    "read-your-writes": "a session did not see its own earlier write",
+    "monotonic-reads": "a session saw an older state than before",
+    "monotonic-writes": "a session's writes were seen in another order",
+    "writes-follow-reads": "a write was seen without what its session had read before",
+}
+_ORDERS = {
+    "-process": ", by the order of a session",
+    "-realtime": ", by the order of time",
+}
+
+
+@cache
+def seen_in_history(anomaly: str) -> Flaw:
+    """Return the flaw of a name that the checker of histories gives."""
+    means = _MEANS.get(anomaly, anomaly)
+    for order, words in _ORDERS.items():
+        if anomaly.endswith(order):
+            means = _MEANS[anomaly.removesuffix(order)] + words
+    # Registers have all levels that lists have, and the same is forbidden there.
+    levels = history_levels("rw-register")
+    forbidding = (level for level in Level if anomaly in levels.get(level.value, ()))
+    return Flaw(anomaly, means, frozenset(forbidding))
 
 
 class Ledger:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from test_rig.workload.history_judge import HistoryJudge
 from test_rig.workload.keys import RotatingKeys
-from test_rig.workload.list_judge import ListJudge
 from test_rig.workload.speech import Speech
 from test_rig.workload.workload import Plan, Request
 
@@ -74,9 +74,9 @@ class ListAppend:
     def generator(self, plan: Plan, random: Random) -> RandomMops:
         return RandomMops(plan, random, "append")
 
-    def judge(self, plan: Plan) -> ListJudge:
+    def judge(self, plan: Plan) -> HistoryJudge:
         del plan
-        return ListJudge()
+        return HistoryJudge(self.name)
 
     def perform(self, speech: Speech, request: Request) -> Any:
         return tuple(_perform_one(speech, *op) for op in request.value)

@@ -1,7 +1,8 @@
 """Long fork: two writes of different rows, and reads that must agree which of them came first.
 
 The rows of a group are written once each, by different transactions. A read that finds the first
-row alone and a read that finds the second one alone contradict each other.
+row alone and a read that finds the second one alone contradict each other. The rows are registers,
+and the checker of histories judges them: a long fork is a G-nonadjacent there.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from test_rig.history import OpType
-from test_rig.workload.flaws import LONG_FORK, Ledger, Recent
+from test_rig.history import Mop, OpType
+from test_rig.workload.history_judge import HistoryJudge
 from test_rig.workload.speech import Speech
-from test_rig.workload.workload import Done, Plan, Request, Shown
+from test_rig.workload.workload import Done, Plan, Request
 
 if TYPE_CHECKING:
     from random import Random
@@ -21,7 +22,6 @@ __all__ = ["LongFork"]
 
 _READ = "SELECT v FROM fork WHERE k = ?"
 _INSERT = "INSERT INTO fork (k, v) VALUES (?, 1)"
-_FIRST, _SECOND = (1, None), (None, 1)
 #: So many reads belong to a group.
 _READS = 6
 
@@ -48,50 +48,18 @@ class _Generator:
         return ()
 
 
-class _Judge:
-    def __init__(self) -> None:
-        self._ledger = Ledger()
-        #: By group: who saw the first row alone, and who the second one alone.
-        self._alone: Recent[int, dict[tuple[Any, ...], Done]] = Recent(dict)
-        self._partial = self._reads = 0
-
-    def feed(self, done: Done) -> None:
-        if done.type is not OpType.OK or done.request.f != "read":
-            return
-        self._reads += 1
-        if done.value not in (_FIRST, _SECOND):
-            return
-        self._partial += 1
-        first, second = done.request.value
-        alone = self._alone[first // 2]
-        other = alone.get(done.value[::-1])
-        if other is not None:
-            self._ledger.add(
-                LONG_FORK,
-                lambda: (
-                    f"of the rows {first} and {second} process {other.process} saw only "
-                    f"{_seen(other)} and process {done.process} only {_seen(done)}"
-                ),
-            )
-        alone.setdefault(done.value, done)
-
-    def shown(self) -> tuple[Shown, ...]:
-        return self._ledger.shown()
-
-    def coverage(self) -> tuple[tuple[str, int], ...]:
-        return (("reads", self._reads), ("reads between two writes", self._partial))
-
-
-def _seen(done: Done) -> int:
-    first, second = done.request.value
-    return int(first if done.value == _FIRST else second)
+def _mops(done: Done) -> Sequence[Mop]:
+    if done.request.f == "write":
+        return (("w", done.request.value, 1),)
+    found = done.value if done.type is OpType.OK else (None, None)
+    return tuple(("r", key, value) for key, value in zip(done.request.value, found, strict=True))
 
 
 class LongFork:
     """Two writes, and readers who must agree on their order."""
 
     name = "long-fork"
-    about = "writes of two rows; all reads must agree which came first (long fork)"
+    about = "writes of two rows; all reads must agree which came first (G-nonadjacent)"
 
     def setup(self, plan: Plan) -> Sequence[tuple[str, tuple[Any, ...]]]:
         del plan  # rows are made as they are written
@@ -101,9 +69,9 @@ class LongFork:
         del plan
         return _Generator(random)
 
-    def judge(self, plan: Plan) -> _Judge:
+    def judge(self, plan: Plan) -> HistoryJudge:
         del plan
-        return _Judge()
+        return HistoryJudge("rw-register", mops=_mops)
 
     def perform(self, speech: Speech, request: Request) -> Any:
         if request.f == "write":

@@ -1,10 +1,11 @@
 """Runs a workload against a level of a database: the shell around generators and judges.
 
 Theory of operation. Clients work in threads of their own and write to a tape. The thread that
-called takes the tape several times a second, hands it to the history and to the judge, and so
-judges while the workload runs; what it keeps in memory is the judge's, which is bounded. When the
-time is over, or something ends the run before, the clients finish what they are doing, those that
-do not are cut off, a last client reads what is left, and the verdict is made of what there is.
+called takes the tape several times a second and hands it to the history and to the judge; another
+one asks the judge what it has found, so that the workload is judged while it runs; what is kept in
+memory is the judge's, which is bounded. When the time is over, or something ends the run before,
+the clients finish what they are doing, those that do not are cut off, a last client reads what is
+left, and the verdict is made of what there is.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from random import Random
 
 from test_rig.clock import SYSTEM_CLOCK, Clock
 from test_rig.errors import TargetError
-from test_rig.history import OpType
+from test_rig.history import History, OpType
 from test_rig.targets import LevelSpec, Scratch, Session
 from test_rig.verdict import WorkloadVerdict
+from test_rig.workload.asking import Asking
 from test_rig.workload.client import Client, Source, read_level
+from test_rig.workload.history_judge import HistoryJudge
 from test_rig.workload.judging import is_forbidden, judged
 from test_rig.workload.pace import Pace
 from test_rig.workload.series import Series
@@ -34,8 +37,8 @@ __all__ = ["INTERRUPTED", "Progress", "run_workload"]
 INTERRUPTED = "interrupted"
 
 _TAKE_S = 0.05
-#: A judge is asked so often what it has found.
-_ASK_S = 1.0
+#: So often it is told how the run stands.
+_TELL_S = 1.0
 #: Beyond the limit of a statement, how long a client may take to end.
 _GRACE_S = 2.0
 _FINAL_TRIES = 20
@@ -64,6 +67,7 @@ def run_workload(
     plan: Plan,
     *,
     on_entries: Callable[[Sequence[Entry]], None] = _nothing,
+    on_history: Callable[[History], None] = _nothing,
     on_progress: Callable[[Progress], None] = _nothing,
     stop_at_first: bool = False,
     clock: Clock = SYSTEM_CLOCK,
@@ -78,7 +82,10 @@ def run_workload(
         scratch: The private namespace to run in; the workload makes its tables there.
         level: Sessions of this level.
         plan: How much of it.
-        on_entries: Given everything that happened, in order, while it happens.
+        on_entries: Given everything that happened, in order, while it happens; nothing of a
+            workload whose operations are transactions of lists or registers.
+        on_history: Given these transactions about once a second: all that have ended before any
+            began that is still open.
         on_progress: Told about once a second how it stands.
         stop_at_first: End the run when something was seen that the claimed level forbids.
         clock: For the history's times.
@@ -91,7 +98,8 @@ def run_workload(
         for sql, values in workload.setup(plan):
             speech.run(sql, *values)
     run = _Run(workload, scratch, level, plan, clock=clock)
-    run.on_entries, run.on_progress, run.stop_at_first = on_entries, on_progress, stop_at_first
+    run.on_entries, run.on_history = on_entries, on_history
+    run.on_progress, run.stop_at_first = on_progress, stop_at_first
     try:
         run.start()
         run.watch()
@@ -108,6 +116,7 @@ class _Run:
     """One run in progress."""
 
     on_entries: Callable[[Sequence[Entry]], None]
+    on_history: Callable[[History], None]
     on_progress: Callable[[Progress], None]
     stop_at_first: bool
 
@@ -122,7 +131,8 @@ class _Run:
         )
         self.source = Source(self._generator, Pace(plan.rate, self._tape.now_ns))
         self._judge, self._series = workload.judge(plan), Series(plan.time_s)
-        self._read_back: set[str] = set()
+        #: What the server said of the level, by process.
+        self._read_back: dict[int, str] = {}
         self._clients = [self._client(number) for number in range(plan.clients)]
         self._threads = [
             threading.Thread(
@@ -130,6 +140,7 @@ class _Run:
             )
             for number, client in enumerate(self._clients)
         ]
+        self._asking = Asking(self._judge, self.source)
         self.ended_early: str | None = None
         self._elapsed_s = 0.0
 
@@ -147,7 +158,7 @@ class _Run:
     def _connect(self, name: str) -> Session:
         return self._scratch.connect(name, level=self._level)
 
-    def _ask_level(self, session: Session) -> None:
+    def _ask_level(self, process: int, session: Session) -> None:
         """Read the level back; where others hold the locks that a question needs, try again."""
         for _ in range(_OPEN_TRIES):
             try:
@@ -161,30 +172,32 @@ class _Run:
                     return
             else:
                 if answer is not None:
-                    self._read_back.add(str(answer))
+                    self._read_back[process] = str(answer)
                 return
 
     def start(self) -> None:
-        """Start the clients."""
+        """Start the clients, and who asks the judge."""
         for thread in self._threads:
             thread.start()
+        self._asking.start()
 
     def watch(self) -> None:
         """Take and judge what happens until the time is over or something ends it."""
-        asked_ns = self._tape.now_ns()
-        end_ns = asked_ns + round(self._plan.time_s * 1e9)
+        told_ns = self._tape.now_ns()
+        end_ns = told_ns + round(self._plan.time_s * 1e9)
         while (now_ns := self._tape.now_ns()) < end_ns:
             if self.source.stopped.wait(min(_TAKE_S, (end_ns - now_ns) / 1e9)):
                 return
             self._take()
-            if now_ns - asked_ns >= _ASK_S * 1e9:
-                asked_ns = now_ns
+            if now_ns - told_ns >= _TELL_S * 1e9:
+                told_ns = now_ns
+                self._hand_over()
                 self._tell()
                 if self.ended_early is not None:
                     return
 
     def _tell(self) -> None:
-        shown = self._judge.shown()
+        shown = self._asking.shown
         self.on_progress(
             Progress(
                 elapsed_s=self._tape.now_ns() / 1e9,
@@ -201,11 +214,21 @@ class _Run:
 
     def _take(self) -> None:
         entries = self._tape.take()
-        self.on_entries(entries)
+        if not isinstance(self._judge, HistoryJudge):
+            self.on_entries(entries)
         for entry in entries:
             if isinstance(entry, Done):
-                self._judge.feed(entry)
+                self._asking.feed(entry)
                 self._series.feed(entry)
+            elif isinstance(self._judge, HistoryJudge):
+                self._judge.transactions.begun(entry.process, entry.request, entry.time_ns)
+
+    def _hand_over(self, *, is_over: bool = False) -> None:
+        """Hand transactions to the judge and to whoever keeps them."""
+        if isinstance(self._judge, HistoryJudge):
+            part = self._judge.take(dict(self._read_back), is_over=is_over)
+            if len(part):
+                self.on_history(part)
 
     def stop(self) -> None:
         """End the clients, read what is left, and take the rest of the tape."""
@@ -223,6 +246,8 @@ class _Run:
         if self.ended_early is None and self.source.broken is None:
             self._read_final()
         self._take()
+        self._asking.stop()
+        self._hand_over(is_over=True)
 
     def _read_final(self) -> None:
         """Read, with nobody else at work, what the generator wants to know at the end."""
@@ -247,7 +272,7 @@ class _Run:
             target=self._scratch.target.info,
             level=self._level,
             plan=self._plan,
-            read_back=tuple(sorted(self._read_back)),
+            read_back=tuple(sorted(set(self._read_back.values()))),
             ended_early=self.ended_early,
             duration_s=self._elapsed_s,
         )

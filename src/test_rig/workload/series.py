@@ -42,8 +42,8 @@ class Series:
         self._total[done.type] += 1
         if done.type is OpType.OK and place in self._latencies:
             self._latencies[place].append((done.end_ns - done.due_ns) / 1e6)
-        if done.error is not None:
-            self._errors[done.error] += 1
+        if (failure := done.failure) is not None:
+            self._errors[failure] += 1
 
     def _close_all(self) -> None:
         # One stretch is open at a time: its single latencies are the only ones in memory.

@@ -30,12 +30,19 @@ class Speech:
         self._spelt: dict[str, str] = {}
         self._upserts: dict[tuple[str, bool], str] = {}
         self._is_first = True
+        self._said: list[str] = []
 
     def begin(self, statements: tuple[str, ...]) -> None:
         """Start a transaction."""
         for statement in statements:
             self.session.execute(statement, deadline_s=self._statement_s)
         self._is_first = True
+        self._said.clear()
+
+    @property
+    def said(self) -> str:
+        """The statements of the transaction so far, without those that began it."""
+        return "; ".join(self._said)
 
     def rows(self, sql: str, *values: Any) -> tuple[tuple[Any, ...], ...]:
         """Send a statement and return its rows."""
@@ -68,4 +75,5 @@ class Speech:
         if self._pause_s and not self._is_first:
             time.sleep(self._pause_s)
         self._is_first = False
+        self._said.append(text)
         return self.session.execute(text, values or None, deadline_s=self._statement_s)

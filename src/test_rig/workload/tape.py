@@ -50,7 +50,7 @@ def operation(entry: Entry) -> Op:
         value=entry.value,
         time_ns=entry.end_ns,
         index=0,
-        error=entry.error,
+        error=entry.failure,
     )
 
 
@@ -68,6 +68,8 @@ class Writable(Protocol):
         *,
         due_ns: int | None = None,
         error: str | None = None,
+        code: str | None = None,
+        sql: str | None = None,
     ) -> None:
         """Note how an operation ended."""
 
@@ -99,13 +101,26 @@ class Tape:
         *,
         due_ns: int | None = None,
         error: str | None = None,
+        code: str | None = None,
+        sql: str | None = None,
     ) -> None:
         """Note how an operation ended."""
         due = sent.time_ns if due_ns is None else due_ns
         with self._lock:
             now_ns = self._clock.now_ns() - self._start_ns
             self._entries.append(
-                Done(sent.process, sent.request, kind, value, sent.time_ns, now_ns, due, error)
+                Done(
+                    process=sent.process,
+                    request=sent.request,
+                    type=kind,
+                    value=value,
+                    start_ns=sent.time_ns,
+                    end_ns=now_ns,
+                    due_ns=due,
+                    error=error,
+                    code=code,
+                    sql=sql,
+                )
             )
 
     def take(self) -> list[Entry]:
@@ -138,9 +153,11 @@ class Silence:
         *,
         due_ns: int | None = None,
         error: str | None = None,
+        code: str | None = None,
+        sql: str | None = None,
     ) -> None:
         """Do nothing."""
-        del sent, kind, value, due_ns, error
+        del sent, kind, value, due_ns, error, code, sql
 
     def take(self) -> list[Entry]:
         """Return nothing."""

@@ -71,8 +71,16 @@ class Done:
     end_ns: int
     #: When it was due where a rate is offered, otherwise when it was sent.
     due_ns: int = 0
-    #: The failure's kind and code.
+    #: The failure's kind, and the code that told it.
     error: str | None = None
+    code: str | None = None
+    #: The statements that were sent.
+    sql: str | None = None
+
+    @property
+    def failure(self) -> str | None:
+        """The failure's kind and code in one."""
+        return f"{self.error} ({self.code})" if self.error and self.code else self.error
 
 
 class Flaw:
@@ -117,7 +125,7 @@ class Generator(Protocol):
 
 
 class Judge(Protocol):
-    """Looks for flaws in what it is fed. One thread feeds and asks."""
+    """Looks for flaws in what it is fed. It is asked while it is fed by nobody."""
 
     def feed(self, done: Done) -> None:
         """Take one ended operation; they come in the order of their ends."""
@@ -126,7 +134,7 @@ class Judge(Protocol):
         """Return what was found so far."""
 
     def coverage(self) -> tuple[tuple[str, int], ...]:
-        """Return how often each flaw had the chance to show itself."""
+        """Return how often each flaw had the chance to show itself: (what, count)."""
 
 
 class Workload(Protocol):

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from test_rig.history import OpType
-from test_rig.workload.flaws import PHANTOM_SKEW, WRITE_SKEW, Ledger, Recent
+from test_rig.history import Mop, OpType
+from test_rig.workload.flaws import PHANTOM_SKEW, Ledger, Recent
+from test_rig.workload.history_judge import HistoryJudge
 from test_rig.workload.speech import Speech
-from test_rig.workload.workload import Done, Flaw, Plan, Request, Shown
+from test_rig.workload.workload import Done, Plan, Request, Shown
 
 if TYPE_CHECKING:
     from random import Random
@@ -45,9 +46,23 @@ class _Generator:
         return ()
 
 
-class _Judge:
-    def __init__(self, flaw: Flaw) -> None:
-        self._flaw, self._ledger = flaw, Ledger()
+def _claims(done: Done) -> Sequence[Mop]:
+    """Return a claim as registers: each row is written once for a round, by one side."""
+    pair, turn, side = done.request.value
+    rows, write = (2 * pair, 2 * pair + 1), ("w", 2 * pair + side, turn)
+    if done.type is not OpType.OK:
+        return (*(("r", row, None) for row in rows), write)
+    reads = tuple(("r", row, found or None) for row, found in zip(rows, done.value, strict=True))
+    return (*reads, write) if _is_free(done.value, turn) else reads
+
+
+def _is_free(claimed: Sequence[int], turn: int) -> bool:
+    return max(claimed) < turn
+
+
+class _PhantomJudge:
+    def __init__(self) -> None:
+        self._ledger = Ledger()
         #: By pair and round: what has ended.
         self._ended: Recent[tuple[int, int], list[Done]] = Recent(list)
         self._pairs = self._overlapping = 0
@@ -61,7 +76,7 @@ class _Judge:
             self._overlapping += other.end_ns > done.start_ns
             if _has_claimed(other) and _has_claimed(done):
                 self._ledger.add(
-                    self._flaw,
+                    PHANTOM_SKEW,
                     lambda other=other: (
                         f"processes {other.process} and {done.process} both "  # type: ignore[misc]  # bound now, called at once
                         f"claimed round {turn} of pair {pair}, and each had found it free"
@@ -95,17 +110,16 @@ class WriteSkew:
     def generator(self, plan: Plan, random: Random) -> _Generator:
         return _Generator(plan.keys, random)
 
-    def judge(self, plan: Plan) -> _Judge:
+    def judge(self, plan: Plan) -> HistoryJudge:
         del plan
-        return _Judge(WRITE_SKEW)
+        return HistoryJudge("rw-register", mops=_claims)
 
     def perform(self, speech: Speech, request: Request) -> Any:
         pair, turn, side = request.value
-        claimed = [speech.one(_READ, 2 * pair + each) for each in (0, 1)]
-        is_free = max(claimed) < turn
-        if is_free:
+        claimed = tuple(speech.one(_READ, 2 * pair + each) for each in (0, 1))
+        if _is_free(claimed, turn):
             speech.run(_CLAIM, turn, 2 * pair + side)
-        return is_free
+        return claimed
 
 
 class PredicateSkew:
@@ -123,9 +137,9 @@ class PredicateSkew:
         del plan  # every turn is of a new group
         return _Generator(1, random)
 
-    def judge(self, plan: Plan) -> _Judge:
+    def judge(self, plan: Plan) -> _PhantomJudge:
         del plan
-        return _Judge(PHANTOM_SKEW)
+        return _PhantomJudge()
 
     def perform(self, speech: Speech, request: Request) -> Any:
         _, group, side = request.value

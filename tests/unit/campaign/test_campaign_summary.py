@@ -83,7 +83,7 @@ def summary(now: list[RunOutcome], before: list[RunOutcome] | None = None) -> Su
     ("outcomes", "code"),
     [
         ([outcome()], 0),
-        ([outcome(), outcome(seed=2, broken="lost update")], 1),
+        ([outcome(), outcome(seed=2, broken="lost-update")], 1),
         ([outcome(), outcome(seed=2, standing=Standing.TIMED_OUT)], 3),
         ([outcome(broken="G0"), outcome(seed=2, standing=Standing.ERROR)], 1),
         ([outcome(standing=Standing.UNKNOWN)], 3),
@@ -104,16 +104,16 @@ def test_runs_that_were_not_made_are_no_success() -> None:
 
 def test_seeds_that_differ_are_told() -> None:
     """Of two seeds of a place one showed an anomaly: that is worth a line."""
-    found = summary([outcome(), outcome(seed=2, broken="lost update"), outcome("rc")])
+    found = summary([outcome(), outcome(seed=2, broken="lost-update"), outcome("rc")])
     (differing,) = found.differing
-    assert differing.differences == "seed 1: valid; seed 2: invalid (lost update)"
+    assert differing.differences == "seed 1: valid; seed 2: invalid (lost-update)"
     assert [place.level for place in found.worst] == ["serializable"]
     assert "INVALID 1/2" in render_text(found)
 
 
 def test_new_and_gone_findings_are_told() -> None:
     """A finding is the same where target, level, check and anomaly are; its count plays no part."""
-    before = [outcome("rc", broken="lost update"), outcome("rr", broken="G-single")]
+    before = [outcome("rc", broken="lost-update"), outcome("rr", broken="G-single")]
     now = [
         replace(before[0], planned=replace(before[0].planned, seed=7)),
         outcome("rr"),
@@ -131,7 +131,7 @@ def test_new_and_gone_findings_are_told() -> None:
 
 def test_a_finding_is_not_gone_where_nothing_was_judged() -> None:
     """A target that could not be reached has not become better."""
-    before = [outcome(broken="lost update")]
+    before = [outcome(broken="lost-update")]
     changes = summary([outcome(standing=Standing.ERROR)], before).changes
     assert changes is not None
     assert changes.gone == ()
