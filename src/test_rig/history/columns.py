@@ -212,7 +212,7 @@ def settled(history: History, last: int) -> History:
     return replace(kept, end=np.where(is_open[keep], NEVER, kept.end))
 
 
-def starts(counts: npt.NDArray[np.integer]) -> Int64s:
+def starts(counts: npt.NDArray[np.integer | np.bool_]) -> Int64s:
     """Return where groups of these sizes begin, and at last where the last one ends."""
     result = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=result[1:])
