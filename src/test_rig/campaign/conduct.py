@@ -28,6 +28,7 @@ from test_rig.campaign.planned import (
     Standing,
 )
 from test_rig.errors import RigError, WorkflowError
+from test_rig.resilience import without_passwords
 from test_rig.runs import decode_json, encode_json
 from test_rig.targets import TargetUrl
 from test_rig.workflow import (
@@ -209,7 +210,9 @@ def conduct(
         missing = [planned for planned in record.plan.runs if planned.id not in outcomes]
         if (missing and not result.status.is_final) or result.status == "Cancelled":
             what = f"the campaign is {result.status} in its store, {len(missing)} runs are left"
-            todo = f"go on with it: test-rig workflow resume {handle.run_id}"
+            again = "retry" if result.status.is_final else "resume"
+            store = without_passwords(store_url or own_store(folder))
+            todo = f"go on with it: test-rig workflow {again} {handle.run_id} --store {store}"
             raise WorkflowError(what, where=str(folder.path), todo=todo)
         for planned in missing:
             why = result.error_message or "it was not run"

@@ -12,6 +12,7 @@ from test_rig.campaign.folder import CampaignFolder, find_campaign, list_campaig
 from test_rig.campaign.junit import render_junit
 from test_rig.campaign.page import render_html
 from test_rig.campaign.plan import Ready, make_plan
+from test_rig.campaign.planned import CampaignRecord, RunOutcome
 from test_rig.campaign.process import run_order
 from test_rig.campaign.summary import Summary, summarise
 from test_rig.campaign.text import render_text
@@ -33,16 +34,20 @@ class Opened:
     done: int | None = None
 
 
-def open_campaign(path: Path, config: AppConfig, *, is_new: bool = False) -> Opened:
+def open_campaign(
+    path: Path, config: AppConfig, *, is_new: bool = False, against: str | None = None
+) -> Opened:
     """Return the campaign of a file: the one that was interrupted, or a new one.
 
     Args:
         path: The campaign's file.
         config: The settings: where campaigns are kept.
         is_new: Whether to begin anew, though one of this file was interrupted.
+        against: The earlier campaign that this one is to be compared with.
 
     Raises:
-        UsageError: The file cannot be read.
+        UsageError: The file cannot be read, or the earlier campaign.
+        UnknownName: There is no such earlier campaign.
         CampaignInvalid: With everything that is wrong in it.
         RunFolderError: The folder cannot be made.
     """
@@ -54,16 +59,18 @@ def open_campaign(path: Path, config: AppConfig, *, is_new: bool = False) -> Ope
                 continue
             record = folder.record()
             if record.plan.digest == ready.plan.digest and record.finished is None:
-                return _opened(folder, ready, config)
+                return _opened(folder, ready, config, against)
+    if against is not None:
+        _earlier(ready.plan.name, None, against, config)
     folder = CampaignFolder.create(root, ready.plan, store=_safe_store(config))
     return Opened(folder=folder, ready=ready)
 
 
-def reopen_campaign(name: str, config: AppConfig) -> Opened:
+def reopen_campaign(name: str, config: AppConfig, *, against: str | None = None) -> Opened:
     """Return an interrupted campaign, to go on with it.
 
     Raises:
-        UnknownName: There is no such campaign.
+        UnknownName: There is no such campaign, or none to compare it with.
         UsageError: It is over, or its file says something else now.
     """
     folder = find_campaign(Path(config.campaigns.folder), name)
@@ -78,18 +85,28 @@ def reopen_campaign(name: str, config: AppConfig) -> Opened:
             where=record.plan.file,
             todo="put it back, or start anew: test-rig campaign run FILE",
         )
-    return _opened(folder, ready, config)
+    return _opened(folder, ready, config, against)
 
 
-def _opened(folder: CampaignFolder, ready: Ready, config: AppConfig) -> Opened:
+def _opened(folder: CampaignFolder, ready: Ready, config: AppConfig, against: str | None) -> Opened:
     record = folder.record()
-    store = _safe_store(config)
-    if store != record.store:
-        was = record.store or "a file in its folder"
-        todo = f"name it: --store {record.store}" if record.store else "leave --store out"
-        raise UsageError(f"its progress is recorded in {was}", where=str(folder.path), todo=todo)
-    done = len(outcomes_so_far(folder, record, config.campaigns.url))
-    return Opened(folder=folder, ready=ready, done=done)
+    if record.store is None and config.campaigns.url is not None:
+        what = "its progress is recorded in a file in its folder"
+        raise UsageError(what, where=str(folder.path), todo="leave --store out")
+    if against is not None:
+        _earlier(record.plan.name, folder, against, config)
+    return Opened(folder=folder, ready=ready, done=len(_so_far(folder, record, config)))
+
+
+def _so_far(
+    folder: CampaignFolder, record: CampaignRecord, config: AppConfig
+) -> tuple[RunOutcome, ...]:
+    """Return what is recorded of a campaign, from where it is recorded."""
+    if record.finished is None and record.store not in (None, _safe_store(config)):
+        what = f"its progress is recorded in {record.store}"
+        todo = f"name it: --store {record.store}"
+        raise UsageError(what, where=str(folder.path), todo=todo)
+    return outcomes_so_far(folder, record, config.campaigns.url if record.store else None)
 
 
 def _safe_store(config: AppConfig) -> str | None:
@@ -119,8 +136,6 @@ def run_campaign(
         UsageError: Another process works on it, or it cannot be done on a cluster.
         WorkflowError: The store or the cluster cannot be reached.
     """
-    if against is not None:
-        _earlier(opened.folder, against, config)  # what is wrong with it is told before
     if cluster is None:
         return _conducted(opened, config, run_order, teller, config_files, against)
     _check_cluster(opened.ready, config)
@@ -170,15 +185,14 @@ def summary_of(folder: CampaignFolder, config: AppConfig, against: str | None = 
 
     Raises:
         UnknownName: There is no such earlier campaign.
+        UsageError: Its progress is recorded in a store that was not named.
         WorkflowError: The store cannot be reached.
     """
     record = folder.record()
-    outcomes = outcomes_so_far(folder, record, config.campaigns.url)
+    outcomes = _so_far(folder, record, config)
     earlier = None
     if against is not None:
-        other = _earlier(folder, against, config)
-        before = other.record()
-        earlier = (before, outcomes_so_far(other, before, config.campaigns.url))
+        earlier = _earlier(record.plan.name, folder, against, config)
     return summarise(record, outcomes, folder=str(folder.path), against=earlier)
 
 
@@ -192,14 +206,27 @@ def write_summary(folder: CampaignFolder, config: AppConfig, against: str | None
     return summary
 
 
-def _earlier(folder: CampaignFolder, name: str, config: AppConfig) -> CampaignFolder:
-    """Return the campaign to compare with; `last` is the last one of the same name that ended."""
+def _earlier(
+    name: str, folder: CampaignFolder | None, against: str, config: AppConfig
+) -> tuple[CampaignRecord, tuple[RunOutcome, ...]]:
+    """Return the campaign to compare with; `last` is the last one of the same name that ended.
+
+    Args:
+        name: Of the campaign that is compared.
+        folder: Where that one is; None where it is still to be made.
+        against: Which one is meant.
+        config: Where campaigns are kept.
+    """
     root = Path(config.campaigns.folder)
-    if name != "last":
-        return find_campaign(root, name)
-    for each in list_campaigns(root):
-        is_before = each.name == folder.name and each.path.name < folder.path.name
-        if is_before and each.record().finished is not None:
-            return each
-    known = [each.id for each in list_campaigns(root) if each.name == folder.name]
-    raise UnknownName("earlier campaign of this name that ended", name, known, where=str(root))
+    found = find_campaign(root, against) if against != "last" else None
+    for each in list_campaigns(root) if found is None else ():
+        is_before = folder is None or each.path.name < folder.path.name
+        if each.name == name and is_before and each.record().finished is not None:
+            found = each
+            break
+    if found is None:
+        known = [each.id for each in list_campaigns(root) if each.name == name]
+        what = "earlier campaign of this name that ended"
+        raise UnknownName(what, against, known, where=str(root))
+    record = found.record()
+    return record, _so_far(found, record, config)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from test_rig.cli.options import CommonOptions, common_options
+from test_rig.cli.outputs import AsJson, Html, Junit
 
 if TYPE_CHECKING:
     from test_rig.rig import AuditRun
@@ -39,15 +39,6 @@ WorkloadTime = Annotated[
         help="Seconds of random transactions at each level after the scenarios; 0 for none.",
         show_default=False,
     ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
-Junit = Annotated[
-    Path | None,
-    typer.Option("--junit", help="Also write JUnit XML to this file.", show_default=False),
-]
-Html = Annotated[
-    Path | None,
-    typer.Option("--html", help="Also write the HTML page to this file.", show_default=False),
 ]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from test_rig.cli.options import CommonOptions, ConfigFiles, load_config
+from test_rig.cli.outputs import AsJson, Html, Junit
 
 if TYPE_CHECKING:
     from test_rig.campaign import Opened, PlannedRun, RunOutcome, Summary
@@ -47,15 +48,6 @@ Against = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
-Junit = Annotated[
-    Path | None,
-    typer.Option("--junit", help="Also write JUnit XML to this file.", show_default=False),
-]
-Html = Annotated[
-    Path | None,
-    typer.Option("--html", help="Also write the HTML page to this file.", show_default=False),
-]
 Name = Annotated[
     str, typer.Argument(metavar="CAMPAIGN", help="Its folder, its id, its name, or `last`.")
 ]
@@ -85,7 +77,7 @@ def run(
 
     check_folders(junit, html)
     settings = _settings(store, config)
-    opened = open_campaign(file, settings, is_new=is_new)
+    opened = open_campaign(file, settings, is_new=is_new, against=against)
     summary = _run(opened, settings, config, cluster, against)
     _finish(summary, as_json, junit, html)
 
@@ -107,7 +99,7 @@ def resume(
 
     check_folders(junit, html)
     settings = _settings(store, config)
-    opened = reopen_campaign(name, settings)
+    opened = reopen_campaign(name, settings, against=against)
     summary = _run(opened, settings, config, cluster, against)
     _finish(summary, as_json, junit, html)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from test_rig.cli.options import CommonOptions, common_options
+from test_rig.cli.outputs import AsJson
 
 if TYPE_CHECKING:
     from test_rig.cli.door import Door
@@ -27,7 +28,6 @@ Urls = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,26 @@
-"""Files that a command writes beside what it prints."""
+"""What a command prints as JSON, and the files that it writes beside what it prints."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 if TYPE_CHECKING:
     from test_rig.report import Report
 
-__all__ = ["check_folders", "near", "write_report"]
+__all__ = ["AsJson", "Html", "Junit", "check_folders", "near", "write_report"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Junit = Annotated[
+    Path | None,
+    typer.Option("--junit", help="Also write JUnit XML to this file.", show_default=False),
+]
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", help="Also write the HTML page to this file.", show_default=False),
+]
 
 
 def check_folders(*files: Path | None) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from test_rig.cli.options import CommonOptions, common_options
+from test_rig.cli.outputs import AsJson
 
 __all__ = ["replay"]
 
@@ -22,7 +23,6 @@ LevelName = Annotated[
     typer.Option("--level", help="Play at this level, not the witness's own.", show_default=False),
 ]
 Times = Annotated[int, typer.Option("-n", "--times", min=1, max=10_000, help="How often.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @common_options

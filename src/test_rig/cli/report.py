@@ -1,4 +1,4 @@
-"""`test-rig report`: a run told again, from its folder alone."""
+"""`test-rig report`: a run, or a campaign, told again from its folder alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from test_rig.cli.options import CommonOptions, ConfigFiles, load_config
 from test_rig.errors import UsageError
 
 if TYPE_CHECKING:
+    from test_rig.campaign import CampaignFolder
     from test_rig.report import Report
+    from test_rig.settings import AppConfig
 
 __all__ = ["ReportFormat", "as_text", "report"]
 
@@ -40,7 +42,11 @@ _BY_SUFFIX = {
 
 def report(
     run: Annotated[
-        str, typer.Argument(help="A run's folder, its short id or the beginning of it, or `last`.")
+        str,
+        typer.Argument(
+            help="A run's folder, its short id or the beginning of it, or `last`; or a campaign's "
+            "folder, id or name."
+        ),
     ] = "last",
     report_format: Annotated[
         ReportFormat | None,
@@ -53,22 +59,18 @@ def report(
     ] = None,
     config: ConfigFiles = None,
 ) -> None:
-    """Tell a run again, as text, JSON, JUnit XML or one HTML page.
+    """Tell a run or a campaign again, as text, JSON, JUnit XML or one HTML page.
 
     Exit code 0 when the report could be made, whatever the run found, and 2 when there is no such
     run or it cannot be read.
     """
-    from test_rig.report import Report
-    from test_rig.runs import find_run
-
     form = _form(report_format, output, as_json)
-    settings = load_config(CommonOptions(config=config))
-    found = Report.of(find_run(settings.runs.folder, run))
+    text = _told(load_config(CommonOptions(config=config)), run, form, is_file=output is not None)
     if output is None:
-        typer.echo(_rendered(found, form), nl=False)
+        typer.echo(text, nl=False)
         return
     try:
-        output.write_text(_rendered(found, form, is_file=True), encoding="utf-8")
+        output.write_text(text, encoding="utf-8")
     except OSError as exc:
         raise UsageError(f"cannot be written: {exc.strerror}", where=str(output)) from exc
     typer.echo(f"wrote {output}", err=True)
@@ -109,6 +111,45 @@ def _form(wanted: ReportFormat | None, output: Path | None, as_json: bool) -> Re
             todo=f"end it in {', '.join(_BY_SUFFIX)}, or say --format",
         )
     return (ReportFormat.JSON if as_json else wanted) or named or ReportFormat.TEXT
+
+
+def _told(settings: AppConfig, name: str, form: ReportFormat, *, is_file: bool) -> str:
+    """Return what is told of the run, or else of the campaign, that a name means."""
+    from test_rig.campaign import CampaignFolder, find_campaign
+    from test_rig.report import Report
+    from test_rig.runs import find_run
+
+    if (Path(name) / "campaign.json").is_file():
+        return _summarised(CampaignFolder(Path(name).absolute()), settings, form)
+    try:
+        return _rendered(Report.of(find_run(settings.runs.folder, name)), form, is_file=is_file)
+    except UsageError:
+        if name == "last":
+            raise
+        try:
+            campaign = find_campaign(Path(settings.campaigns.folder), name)
+        except UsageError:
+            campaign = None  # then a run was meant
+        if campaign is None:
+            raise
+    return _summarised(campaign, settings, form)
+
+
+def _summarised(folder: CampaignFolder, settings: AppConfig, form: ReportFormat) -> str:
+    from test_rig.campaign import render_html, render_junit, render_text, summary_of
+    from test_rig.runs import encode_json
+
+    summary = summary_of(folder, settings)
+    if form is ReportFormat.JSON:
+        text = encode_json(summary, pretty=True).decode()
+    else:
+        renderers = {
+            ReportFormat.TEXT: render_text,
+            ReportFormat.JUNIT: render_junit,
+            ReportFormat.HTML: render_html,
+        }
+        text = renderers[form](summary)
+    return f"{text.rstrip()}\n"
 
 
 def _rendered(report: Report, form: ReportFormat, *, is_file: bool = False) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from test_rig.cli.options import CommonOptions, common_options
+from test_rig.cli.outputs import AsJson, Html, Junit
 
 if TYPE_CHECKING:
     from test_rig.cli.door import Door
@@ -83,15 +84,6 @@ Strict = Annotated[
 Watch = Annotated[
     bool, typer.Option("--watch", help="Stay, and run again what was edited, until Ctrl-C.")
 ]
-Junit = Annotated[
-    Path | None,
-    typer.Option("--junit", help="Also write JUnit XML to this file.", show_default=False),
-]
-Html = Annotated[
-    Path | None,
-    typer.Option("--html", help="Also write the HTML page to this file.", show_default=False),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 
 
 @common_options

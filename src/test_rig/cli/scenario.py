@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from test_rig.cli.options import CommonOptions, Target, common_options
+from test_rig.cli.outputs import AsJson
 
 if TYPE_CHECKING:
     from test_rig.cli.door import Door
@@ -37,7 +38,6 @@ Levels = Annotated[
     list[str] | None,
     typer.Option("--level", help="Play at this level only; may be repeated.", show_default=False),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Replay = Annotated[
     bool, typer.Option("--replay", help="Print the SQL of each run, for replay by hand.")
 ]

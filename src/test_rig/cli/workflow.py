@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from test_rig.cli.options import ConfigFiles
+from test_rig.cli.outputs import AsJson
 from test_rig.cli.workflow_schedule import app as schedules
 from test_rig.cli.workflow_store import (
-    AsJson,
     Store,
     load_workflows,
     open_executor,

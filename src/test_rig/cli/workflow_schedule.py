@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from test_rig.cli.options import ConfigFiles
-from test_rig.cli.workflow_store import AsJson, Store, open_ledger, read_context
+from test_rig.cli.outputs import AsJson
+from test_rig.cli.workflow_store import Store, open_ledger, read_context
 
 __all__ = ["app"]
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from test_rig.workflow import Executor, Ledger, Progress, Workflow
 
 __all__ = [
-    "AsJson",
     "Store",
     "load_workflows",
     "open_executor",
@@ -35,7 +34,6 @@ Store = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def _settings(store: str | None, config: ConfigFiles) -> AppConfig:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from test_rig.cli.options import CommonOptions, common_options
+from test_rig.cli.outputs import AsJson, Junit
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,11 +61,6 @@ StopAtFirst = Annotated[
     typer.Option(
         "--stop-at-first", help="End when something was seen that the claimed level forbids."
     ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
-Junit = Annotated[
-    Path | None,
-    typer.Option("--junit", help="Also write JUnit XML to this file.", show_default=False),
 ]
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from test_rig.campaign import RunOutcome, Standing, open_campaign
+from test_rig.campaign import RunOutcome, Standing, list_campaigns, open_campaign, summary_of
 from test_rig.campaign.conduct import conduct, outcomes_so_far
 from test_rig.campaign.order import Order
 from test_rig.campaign.run import Opened
+from test_rig.cli.report import report
+from test_rig.errors import UnknownName, UsageError
 from test_rig.settings import AppConfig
 
 
@@ -49,14 +54,14 @@ class Recorder:
 def opened(tmp_path: Path) -> Callable[..., Opened]:
     """Open a campaign of one workload with as many seeds as are wanted."""
 
-    def make(seeds: int, **limits: int) -> Opened:
+    def make(seeds: int, against: str | None = None, **limits: int) -> Opened:
         lines = ["[campaign]", 'name = "small"', *(f"{k} = {v}" for k, v in limits.items())]
         lines += ["[matrix]", 'targets = ["sqlite://"]', 'levels = ["wal deferred"]']
         lines += ['workloads = ["bank"]', f"seeds = {list(range(seeds))}"]
         path = tmp_path / "small.toml"
         path.write_text("\n".join(lines))
         config = AppConfig(campaigns={"folder": str(tmp_path / "campaigns")})
-        return open_campaign(path, config)
+        return open_campaign(path, config, against=against)
 
     return make
 
@@ -112,3 +117,50 @@ def test_a_campaign_that_is_over_is_not_run_again(opened: Callable[..., Opened])
     assert set(recorder.attempts.values()) == {1}
     record = one.folder.record()
     assert outcomes_so_far(one.folder, record, None) == record.outcomes
+
+
+def test_what_cannot_be_compared_is_told_before_anything_is_made(
+    opened: Callable[..., Opened], tmp_path: Path
+) -> None:
+    """No folder is left, whether none has the name or its records are elsewhere."""
+    for wrong in ("last", "nobody"):
+        with pytest.raises(UnknownName):
+            opened(1, against=wrong)
+    assert not (tmp_path / "campaigns").exists()
+    first = opened(1)
+    first.folder.write(replace(first.folder.record(), store="postgresql://db/elsewhere"))
+    with pytest.raises(UsageError, match="recorded in postgresql://db/elsewhere"):
+        opened(2, against=first.folder.id)
+    assert list_campaigns(tmp_path / "campaigns") == (first.folder,)
+
+
+def test_a_campaign_that_is_recorded_elsewhere_is_not_shown_as_empty(
+    opened: Callable[..., Opened],
+) -> None:
+    """Where its store is not named, that is told."""
+    folder = opened(1).folder
+    folder.write(replace(folder.record(), store="postgresql://db/elsewhere"))
+    with pytest.raises(UsageError, match="--store postgresql://db/elsewhere"):
+        summary_of(folder, AppConfig())
+
+
+@pytest.mark.parametrize(
+    ("form", "start"),
+    [("text", "campaign small"), ("json", "{"), ("junit", "<?xml"), ("html", "<!doctype html>")],
+)
+def test_a_campaign_is_reported_by_its_folder_id_and_name(
+    opened: Callable[..., Opened],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+    start: str,
+) -> None:
+    """In each form that a run's report has."""
+    one = opened(2)
+    conducted(one, Recorder(lambda order: Standing.VALID))
+    monkeypatch.setenv("TEST_RIG_CAMPAIGNS_FOLDER", str(tmp_path / "campaigns"))
+    app = typer.Typer()
+    app.command()(report)
+    for name in (str(one.folder.path), one.folder.id, "small"):
+        told = CliRunner().invoke(app, [name, "--format", form], catch_exceptions=False)
+        assert told.stdout.startswith(start)
