@@ -167,12 +167,21 @@ def _run_workload(
     origin = Origin(target=target.url.safe(), level=level.name, scenario=workload.name)
     writer.log("workload", target=origin.target, at=level.name, name=workload.name)
 
+    told: list[WorkloadMoment] = []
+
     def keep(entries: Sequence[Entry]) -> None:
         writer.record_ops(origin, map(operation, entries))
 
     def tell(progress: Progress) -> None:
         writer.flush()  # a run that is killed has lost no more than the last second
+        hand_out(progress.moments)
         on_progress(progress)
+
+    def hand_out(moments: Sequence[WorkloadMoment]) -> None:
+        told.extend(moments)
+        for measured in (each for moment in moments for each in _measured(origin, moment)):
+            # In the folder times count from the workload's start, elsewhere on the clock.
+            emit(replace(measured, time_ns=started_ns + measured.time_ns))
 
     started_ns = SYSTEM_CLOCK.now_ns()
     with target.scratch() as scratch:
@@ -188,11 +197,10 @@ def _run_workload(
         )
     writer.flush()
     write_witnesses(writer, verdict, target)
+    hand_out(verdict.moments[len(told) :])
     for moment in verdict.moments:
         for measured in _measured(origin, moment):
             writer.emit(measured)
-            # In the folder times count from the workload's start, elsewhere on the clock.
-            emit(replace(measured, time_ns=started_ns + measured.time_ns))
     if verdict.verdict is Verdict.INVALID:
         emit(
             anomaly_found(

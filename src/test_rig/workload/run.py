@@ -20,7 +20,7 @@ from test_rig.clock import SYSTEM_CLOCK, Clock
 from test_rig.errors import TargetError
 from test_rig.history import History, OpType
 from test_rig.targets import LevelSpec, Scratch, Session
-from test_rig.verdict import WorkloadVerdict
+from test_rig.verdict import WorkloadMoment, WorkloadVerdict
 from test_rig.workload.asking import Asking
 from test_rig.workload.client import Client, Source, read_level
 from test_rig.workload.history_judge import HistoryJudge
@@ -54,6 +54,8 @@ class Progress:
     fail: int
     info: int
     shown: tuple[Shown, ...]
+    #: The stretches of time that have ended since it was told before.
+    moments: tuple[WorkloadMoment, ...] = ()
 
 
 def _nothing(told: object) -> None:
@@ -205,6 +207,7 @@ class _Run:
                 fail=self._series.total(OpType.FAIL),
                 info=self._series.total(OpType.INFO),
                 shown=shown,
+                moments=self._series.ended(),
             )
         )
         if self.stop_at_first:

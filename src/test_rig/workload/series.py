@@ -29,6 +29,7 @@ class Series:
         self._done: dict[int, tuple[float, float]] = {}
         self._errors: Counter[str] = Counter()
         self._total: Counter[OpType] = Counter()
+        self._told = 0
 
     def feed(self, done: Done) -> None:
         """Count one operation."""
@@ -60,6 +61,14 @@ class Series:
     def errors(self) -> tuple[tuple[str, int], ...]:
         """Return the failures by kind and code, the most frequent first."""
         return tuple(self._errors.most_common())
+
+    def ended(self) -> tuple[WorkloadMoment, ...]:
+        """Return the stretches that have ended since this was asked before.
+
+        An operation that is counted later than its time may be missing in them; `moments` has it.
+        """
+        first, self._told = self._told, max(self._counts, default=0)
+        return tuple(self._moment(place) for place in range(first, self._told))
 
     def moments(self) -> tuple[WorkloadMoment, ...]:
         """Return all stretches from the first to the last; those without anything are zeros."""

@@ -76,7 +76,14 @@ def test_what_is_emitted_reaches_every_driver_with_wall_time_and_an_id(tmp_path:
 
 def test_a_rule_makes_alerts_and_their_end(tmp_path: Path) -> None:
     """Told with value, threshold and duration."""
-    rules = {"slow": {"measurement": "latency", "above": 10, "message": "{{ value }} ms"}}
+    rules = {
+        "slow": {
+            "measurement": "latency",
+            "above": 10,
+            "alert_type": "too_slow",
+            "message": "{{ value }} ms",
+        }
+    }
     with Actions(plan_of(tmp_path, rules=rules)).running() as actions:
         for value in (1, 11, 12, 2):
             actions.emit(measured(value))
@@ -85,6 +92,7 @@ def test_a_rule_makes_alerts_and_their_end(tmp_path: Path) -> None:
         ("firing", "11.0 ms"),
         ("resolved", "2.0 ms"),
     ]
+    assert {each["alert_type"] for each in told} == {"too_slow"}
     assert told[0]["data"]["threshold"] == 10
     assert told[1]["duration_s"] >= 0
 
@@ -218,6 +226,21 @@ def test_the_earlier_instrument_s_node_is_read_as_it_is(tmp_path: Path) -> None:
     assert (driver.pipe.history, driver.pipe.max_attempts) == (300, 2)
     rules = {(rule.field, rule.above, rule.source) for rule in plan.rules.values()}
     assert rules == {("value", 1000.0, "co2"), ("peak_amplitude", 0.8, "co2")}
+
+
+@pytest.mark.parametrize(
+    ("type", "place"),
+    [("http", {"url": "http://127.0.0.1:9/"}), ("redis", {"url": "redis://127.0.0.1:9/"})],
+)
+def test_a_driver_may_say_how_often_it_tries(
+    tmp_path: Path, type: str, place: dict[str, str]
+) -> None:
+    """In its own words, or in the instrument's, which count tries after the first."""
+    earlier = {"http": "retry_count", "redis": "max_retries"}[type]
+    options = [{"max_attempts": 4}, {earlier: 4}, {"max_attempts": 4, "pipe": {"max_attempts": 3}}]
+    drivers = {f"d{n}": {"type": type, **place, **each} for n, each in enumerate(options)}
+    found = [each.pipe.max_attempts for each in read_plan(tmp_path, drivers=drivers).drivers]
+    assert found == [4, 5, 3]
 
 
 def test_an_alert_of_a_driver_reaches_the_others(tmp_path: Path) -> None:
