@@ -142,16 +142,26 @@ def graph(
     svg: Annotated[
         Path | None, typer.Option(help="Write a picture to this file.", show_default=False)
     ] = None,
+    workflow: Annotated[
+        str | None, typer.Option(help="Which one of the file's.", show_default=False)
+    ] = None,
     store: Store = None,
     as_json: AsJson = False,
     config: ConfigFiles = None,
 ) -> None:
     """Draw the graph of a workflow, or of a run with the states of its tasks."""
+    from test_rig.errors import UnknownName
     from test_rig.workflow import graph_svg, graph_text
 
     drawn: list[tuple[dict[str, Any], dict[str, str] | None]]
     if Path(what).exists():
-        drawn = [(workflow.facts(), None) for workflow in load_workflows([what])]
+        by_name = {each.name: each for each in load_workflows([what])}
+        if workflow is not None and workflow not in by_name:
+            raise UnknownName("workflow", workflow, list(by_name), where=what)
+        if workflow is None and svg is not None and len(by_name) > 1:
+            raise UnknownName("single workflow to draw", what, list(by_name), where="--workflow")
+        wanted = by_name.values() if workflow is None else [by_name[workflow]]
+        drawn = [(each.facts(), None) for each in wanted]
     else:
         with open_ledger(store, config) as ledger:
             found = ledger.describe(ledger.find(what))
