@@ -188,7 +188,7 @@ class History:
             f=self.f[kept_mop],
             key=self.key[kept_mop],
             value=self.value[kept_mop],
-            element_start=starts(is_read)[start],
+            element_start=starts(is_read.view(np.int8))[start],
             element_count=many,
             element=self.element[is_read],
             strings=self.strings,
