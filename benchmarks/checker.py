@@ -42,6 +42,7 @@ from test_rig.checker import Checked, check, compiling
 from test_rig.history import (
     History,
     HistoryBuilder,
+    Mop,
     OpType,
     Timescale,
     read_history,
@@ -177,6 +178,36 @@ def ring_of(count: int) -> History:
     return builder.history()
 
 
+COMPONENTS = 20_000
+
+
+def components_of(count: int) -> History:
+    """Return a history of so many groups of transactions, each of which has one class of cycle."""
+    builder = HistoryBuilder(clock=Timescale.SESSION)
+    for each in range(count):
+        x, y = 2 * each, 2 * each + 1
+        classes: tuple[list[list[Mop]], ...] = (
+            [
+                [("append", x, 1), ("append", y, 1)],
+                [("append", x, 2), ("append", y, 2)],
+                [("r", x, [1, 2])],
+                [("r", y, [2, 1])],
+            ],
+            [[("append", x, 1), ("r", y, [2])], [("append", y, 2), ("r", x, [1])]],
+            [[("append", x, 1), ("append", y, 1)], [("r", x, [1]), ("r", y, [])], [("r", y, [1])]],
+            [
+                [("append", x, 1)],
+                [("r", x, [1]), ("r", y, [])],
+                [("append", y, 1)],
+                [("r", y, [1]), ("r", x, [])],
+            ],
+            [[("r", x, []), ("append", y, 1)], [("r", y, []), ("append", x, 1)]],
+        )
+        for number, mops in enumerate(classes[each % len(classes)]):
+            builder.record(f"{each}.{number}", OpType.OK, mops, start=0, end=1)
+    return builder.history()
+
+
 def measured(history: History) -> tuple[float, float, Checked]:
     """Return the wall clock and the CPU time of a judgement in seconds."""
     wall, cpu = time.perf_counter(), time.process_time()
@@ -284,6 +315,16 @@ def main() -> None:
     wall, cpu, found = measured(ring_of(RING))
     print(f"one cycle of {RING:,} transactions: {wall:.3f} s wall, {cpu:.3f} s CPU;", end=" ")
     print([(each.anomaly, len(each.transactions), each.is_shortest) for each in found.seen])
+    groups = components_of(COMPONENTS)
+    runs = [measured(groups) for _ in range(options.rounds)]
+    names = Counter(each.anomaly for each in runs[-1][2].seen)
+    assert all(each.is_shortest for each in runs[-1][2].seen)
+    wall, cpu = (statistics.median(run[place] for run in runs) for place in (0, 1))
+    print(
+        f"{COMPONENTS:,} groups with a cycle each, {len(groups):,} transactions: "
+        f"{wall:.3f} s wall, {cpu:.3f} s CPU, all of them the shortest; {dict(names)}",
+        flush=True,
+    )
     beside_others(options.rounds)
 
 

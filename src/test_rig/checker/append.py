@@ -49,8 +49,6 @@ class Shown:
     #: Appends by key and value: `index_start` says where each key's begin; -1 is free.
     index_start: Ints
     index: Int32s
-    #: For each append the transaction's next one to the key.
-    next_append: Int32s
     #: A mark for each transaction that is committed, or unknown and observed.
     counts: Bytes
     #: The append of the version before and after each micro-operation, -1 for none.
@@ -125,7 +123,6 @@ def infer(history: History, kernels: Kernels) -> Shown:
         longest=longest,
         index_start=index_start,
         index=index,
-        next_append=next_append,
         counts=counts,
         before=before,
         after=after,
@@ -208,7 +205,8 @@ def _chain(history: History, shown: Shown, readers: Ints, unread: Ints) -> None:
 def adjacent(shown: Shown, orders: Orders, kernels: Kernels) -> tuple[Edges, Int32s]:
     """Return the edges that can be on a cycle, and the component of each node.
 
-    Nodes are the transactions, those of unread chains, and the moments; -1 is no component.
+    Nodes are the transactions, those of unread chains, and the moments; -1 is no component. What
+    edges are made from goes: it is a quarter of what was found.
     """
     transactions = len(shown.counts)
     nodes = transactions + shown.chain_nodes
@@ -230,6 +228,7 @@ def adjacent(shown: Shown, orders: Orders, kernels: Kernels) -> tuple[Edges, Int
     )
     if size:
         kernels(_inside)(owner, before, after, shown.seen, label, first, second, kind)
+    shown.before = shown.after = np.zeros(0, np.int32)
     inner = label[shown.chains.source]
     chains = shown.chains.where((inner >= 0) & (inner == label[shown.chains.target]))
     found = Edges(

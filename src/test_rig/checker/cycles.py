@@ -1,26 +1,30 @@
 """The shortest cycle of each class in each component.
 
-How to think of it: a class is a small automaton over the kinds of edges, and each class has an
-edge that all its cycles have. Only the strongly connected components of the class's own edges are
+How to think of it: a class is a small automaton over the kinds of edges, and each class has an edge
+that all its cycles have. Only the strongly connected components of the class's own edges are
 searched: of G0 those of ww alone, of G-single and G-nonadjacent those of a doubled graph, in which
 a node that was just reached by an rw has no rw that goes on (so there is no edge from it; every
 closed walk there has no two adjacent rw). From each edge that the class must have, a breadth-first
 search over (node, state) looks for the way back to its source, first to a depth of three
 transactions, then half as much again, until one is found: so the cost is that of the surroundings
-of edges as far as the shortest cycle is long, not of the component.
+of edges as far as the shortest cycle is long, not of the component. A large component without short
+cycles is searched through from one such edge, and then without that edge, whose shortest cycle is
+known: of a ring nothing is left then.
 
 What is guaranteed: whether there is a cycle of a class is decided in linear time, but for G-single
 in a component that has cycles of G-nonadjacent too; G0, G1c, G-single and G2-item are told with a
 shortest cycle, G-nonadjacent where its shortest walk is no two cycles of worse classes. The steps
 of a search are bounded by a multiple of the component's edges; where that bound was met (a large
-component without short cycles), the cycle that is told is one of the class, and not known to be the
+component of many long cycles), the cycle that is told is one of the class, and not known to be the
 shortest. The bound counts steps, not seconds: the answer is the same in every run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,9 +38,13 @@ from test_rig.checker.graph import (
     WR,
     WW,
     Edges,
+    Orders,
     by_source,
     components,
+    doubled,
+    strong,
 )
+from test_rig.checker.search import search
 from test_rig.isolation import CYCLES
 
 __all__ = ["Cycle", "Found", "Step", "find_cycles"]
@@ -69,19 +77,19 @@ class Found:
 _STAGES = (("", ()), ("-process", (PROCESS,)), ("-realtime", (PROCESS, REALTIME)))
 _G0, _G1C, _G_SINGLE, _G_NONADJACENT, _G2_ITEM = range(5)
 _BEGIN = (WW, WR, RW, RW, RW)
-# Bits of a state: the edge before was an rw (of G2-item: the next one must be); several rw; an edge
-# of an order.
-_JUST, _SEVERAL, _ORDERED = 1, 2, 4
+#: Steps for each edge of a component: of the first search, and of one that is not given up soon.
+_FEW, _MANY = 50, 1000
+#: So many edges are searched from one by one, and left out.
+_ROUNDS = 32
 
 
 def find_cycles(
-    edges: Edges,
-    process: Edges,
-    realtime: Edges,
+    parts: Iterable[Edges],
     count: int,
     *,
     transactions: int,
     kernels: Kernels | None = None,
+    label: Int32s | None = None,
 ) -> Found:
     """Find the shortest cycle of each class of each component.
 
@@ -89,39 +97,43 @@ def find_cycles(
     bad or worse.
 
     Args:
-        edges: What reads and writes show.
-        process: The order of each session.
-        realtime: The order of time; its nodes beyond transactions are moments, in order.
+        parts: What reads and writes show, and the orders of sessions and of time; the nodes of the
+            last one beyond transactions are moments, in order.
         count: How many nodes there are.
         transactions: How many of them, the first ones, are transactions.
         kernels: How to loop.
+        label: The component of each node, where it is known and all edges are within components.
     """
-    every = Edges.joined([edges, process, realtime])
-    kernels = (kernels or Kernels(0)).or_for(len(every) + count)
-    label = components(every.source, every.target, count, kernels)
-    every = every.where((label[every.source] >= 0) & (label[every.source] == label[every.target]))
+    edges = Edges.joined(parts)
+    kernels = (kernels or Kernels(0)).or_for(len(edges) + count)
+    if label is None:
+        label = components(edges.source, edges.target, count, kernels)
+        inner = label[edges.source]
+        edges = edges.where((inner >= 0) & (inner == label[edges.target]))
     nodes = np.flatnonzero(label >= 0)
     if not len(nodes):
         return Found(cycles=(), undecided=())
     local = np.empty(count, np.int32)
     local[nodes] = np.arange(len(nodes), dtype=np.int32)
     graph = _Graph(
-        source=local[every.source],
-        target=local[every.target],
-        kind=every.kind,
+        source=local[edges.source],
+        target=local[edges.target],
+        kind=edges.kind,
         nodes=len(nodes),
         transactions=int(np.searchsorted(nodes, transactions)),
+        number=np.arange(len(edges), dtype=np.int32),
     )
+    mops = (edges.source_mop, edges.target_mop)
+    del local, label, edges  # of a history that is all cycles they are most of the memory
     # A search may take many steps for each edge.
-    kernels = kernels.or_for(40 * len(every))
-    found: list[Cycle] = []
+    kernels = kernels.or_for(40 * len(graph.source))
+    found: list[tuple[str, Int32s, bool]] = []
     undecided: list[str] = []
     rank = np.full(len(nodes), len(CYCLES), np.int64)
     for suffix, orders in _STAGES:
         stage = graph.of_kinds((WW, WR, RW, PASS, *orders))
         group = components(stage.source, stage.target, stage.nodes, kernels)
-        inner = group[stage.source]
-        stage = stage.where((inner >= 0) & (inner == group[stage.target]))
+        stage = stage.within(group)
         by_node = stage.by_node(kernels)
         # The worst class that each group has shown; the last one is of nodes that are alone.
         worst = np.full(int(group.max()) + 2, len(CYCLES), np.int64)
@@ -131,47 +143,73 @@ def find_cycles(
                 if not len(walk):
                     undecided.append(name + suffix)
                     continue
-                number = stage.number[walk]
-                found.append(
-                    Cycle(
-                        anomaly=name + suffix,
-                        steps=tuple(
-                            zip(
-                                every.source[number].tolist(),
-                                every.target[number].tolist(),
-                                every.kind[number].tolist(),
-                                every.source_mop[number].tolist(),
-                                every.target_mop[number].tolist(),
-                                strict=True,
-                            )
-                        ),
-                        is_shortest=is_shortest,
-                    )
-                )
+                found.append((name + suffix, stage.number[walk], is_shortest))
                 first = stage.source[walk[0]]
                 rank[first] = min(rank[first], place)
-    return Found(cycles=tuple(found), undecided=tuple(dict.fromkeys(undecided)))
+    return Found(
+        cycles=tuple(_told(graph, nodes, mops, found)), undecided=tuple(dict.fromkeys(undecided))
+    )
 
 
+def _told(
+    graph: _Graph,
+    nodes: npt.NDArray[np.integer],
+    mops: tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]],
+    found: list[tuple[str, Int32s, bool]],
+) -> Iterator[Cycle]:
+    """Yield cycles of which the class and the places of the edges are given.
+
+    Args:
+        graph: All edges.
+        nodes: What its nodes were before they were numbered anew.
+        mops: The micro-operations of source and target of each edge.
+        found: The cycles.
+    """
+    if not found:
+        return
+    numbers = np.concatenate([number for _, number, _ in found])
+    ends = (nodes[graph.source[numbers]], nodes[graph.target[numbers]])
+    columns = (*ends, graph.kind[numbers], *(each[numbers] for each in mops))
+    steps = zip(*(column.tolist() for column in columns), strict=True)
+    for name, number, is_shortest in found:
+        own = tuple(islice(steps, len(number)))
+        yield Cycle(anomaly=name, steps=own, is_shortest=is_shortest)
+
+
+@dataclass(frozen=True, slots=True)
 class _Graph:
     """Edges between the nodes of components, numbered anew."""
 
-    def __init__(
-        self,
-        source: Int32s,
-        target: Int32s,
-        kind: Bytes,
-        nodes: int,
-        transactions: int,
-        number: Int32s | None = None,
-    ) -> None:
-        self.source, self.target, self.kind = source, target, kind
-        self.nodes, self.transactions = nodes, transactions
-        #: Which edges they were at first.
-        self.number = np.arange(len(source), dtype=np.int32) if number is None else number
+    source: Int32s
+    target: Int32s
+    kind: Bytes
+    nodes: int
+    transactions: int
+    #: Which edges they were at first.
+    number: Int32s
 
-    def where(self, keep: npt.NDArray[np.bool_]) -> _Graph:
-        """Return the edges that are marked."""
+    def length(self, walk: Int32s) -> int:
+        """Return how many transactions a walk comes through."""
+        return int(np.count_nonzero(self.source[walk] < self.transactions))
+
+    def girth(
+        self, edge: Int32s, by_node: tuple[Int32s, Int32s], group: Int32s, kernels: Kernels
+    ) -> int:
+        """Return how many transactions the shortest cycle of any kind through an edge has."""
+        plain = replace(self, kind=np.full(len(self.kind), WW, np.uint8))
+        of_class = (_G0, np.zeros(self.nodes, np.int32), group, ())
+        found = _walks(plain, by_node, edge, of_class, _MANY, kernels)
+        return min((plain.length(walk) for _, walk, _ in found), default=0)
+
+    def renumbered(self) -> _Graph:
+        """Return the same edges, with no other nodes than theirs."""
+        nodes, local = np.unique(np.concatenate((self.source, self.target)), return_inverse=True)
+        source, target = np.split(local.astype(np.int32), 2)
+        transactions = int(np.searchsorted(nodes, self.transactions))
+        return _Graph(source, target, self.kind, len(nodes), transactions, self.number)
+
+    def where(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.integer]) -> _Graph:
+        """Return the edges that are marked, or named by their places."""
         return _Graph(
             self.source[keep],
             self.target[keep],
@@ -184,15 +222,22 @@ class _Graph:
     def by_node(self, kernels: Kernels) -> tuple[Int32s, Int32s]:
         """Return where the edges of each node begin, one more, and the edges by source."""
         start = np.zeros(self.nodes + 1, np.int32)
-        heads, places = np.empty(len(self.source), np.int32), np.empty(len(self.source), np.int32)
+        heads, places = np.empty(0, np.int32), np.empty(len(self.source), np.int32)
         kernels(by_source)(frozen(self.source), frozen(self.target), start, heads, places)
         return frozen(start), frozen(places)
+
+    def within(self, group: Int32s) -> _Graph:
+        """Return the edges within groups of nodes; -1 is none."""
+        keep = group[self.source] == group[self.target]
+        keep &= group[self.source] >= 0
+        return self if keep.all() else self.where(keep)
 
     def of_kinds(self, kinds: tuple[int, ...]) -> _Graph:
         """Return the edges of some kinds."""
         wanted = np.zeros(PASS + 1, np.bool_)
         wanted[list(kinds)] = True
-        return self.where(wanted[self.kind])
+        keep = wanted[self.kind]
+        return self if keep.all() else self.where(keep)
 
 
 def _class_label(
@@ -204,15 +249,12 @@ def _class_label(
     if place in (_G0, _G1C):
         own = stage.of_kinds((WW, *((WR,) if place == _G1C else ()), *orders))
         return components(own.source, own.target, own.nodes, kernels)
-    is_rw, is_pass = stage.kind == RW, stage.kind == PASS
-    other = ~is_rw & ~is_pass
-    source, target = 2 * stage.source, 2 * stage.target
-    return components(
-        np.concatenate((source[is_rw], source[is_pass] + 1, source[other], source[other] + 1)),
-        np.concatenate((target[is_rw] + 1, target[is_pass] + 1, target[other], target[other])),
-        2 * stage.nodes,
-        kernels,
-    )
+    start = np.zeros(2 * stage.nodes + 1, np.int32)
+    twice = np.count_nonzero((stage.kind != RW) & (stage.kind != PASS))
+    heads = np.empty(len(stage.source) + twice, np.int32)
+    arrays = (frozen(stage.source), frozen(stage.target), frozen(stage.kind), start, heads)
+    kernels(doubled)(*arrays)
+    return strong(start, heads, Orders.none(), kernels)
 
 
 def _cycles(
@@ -225,24 +267,114 @@ def _cycles(
     kernels: Kernels,
 ) -> Iterator[tuple[Int32s, bool]]:
     """Yield the edges of a shortest cycle of a class in each group that has one."""
-    begins = np.flatnonzero(stage.kind == _BEGIN[place])
+    may_begin = np.flatnonzero(stage.kind == _BEGIN[place])
     if orders:
-        begins = begins[worst[group[stage.source[begins]]] > place]
+        may_begin = may_begin[worst[group[stage.source[may_begin]]] > place]
+    begins, label = _on_cycles(stage, may_begin, place, group, orders, kernels)
     if not len(begins):
         return
+    begins = begins[np.argsort(group[stage.source[begins]], kind="stable")]
+    of_class = (place, group, label, orders)
+    for here, walk, is_shortest in _walks(stage, by_node, begins, of_class, _FEW, kernels):
+        if is_shortest:
+            yield walk, True
+            continue
+        inside = np.flatnonzero(group[stage.source] == here).astype(np.int32)
+        better, is_shortest = _thorough(stage, place, inside, walk, orders, kernels)
+        if len(better) or not is_shortest:
+            yield better, is_shortest
+
+
+def _thorough(
+    stage: _Graph,
+    place: int,
+    edges: Int32s,
+    best: Int32s,
+    orders: tuple[int, ...],
+    kernels: Kernels,
+) -> tuple[Int32s, bool]:
+    """Return a shortest cycle of a class in a component, and whether it is known to be one.
+
+    Args:
+        stage: The graph.
+        place: The class.
+        edges: The edges of the component.
+        best: The cycle that is known, if any.
+        orders: Orders of which a cycle must have an edge, if any.
+        kernels: How to loop.
+    """
+    is_shortest = True
+    told = np.zeros(0, np.int32)  # edges from which nothing is to be searched any more
+    for left in range(_ROUNDS, -1, -1):
+        part = stage.where(edges).renumbered()
+        group = components(part.source, part.target, part.nodes, kernels)
+        may_begin = np.flatnonzero(part.kind == _BEGIN[place])
+        may_begin = may_begin[~np.isin(edges[may_begin], told)]
+        begins, label = _on_cycles(part, may_begin, place, group, orders, kernels)
+        if not len(begins):
+            break
+        by_node, one_group = part.by_node(kernels), np.zeros(part.nodes, np.int32)
+        of_class = (place, one_group, label, orders)
+        own = begins[:1] if left else begins
+        for _, walk, is_exact in _walks(part, by_node, own, of_class, _MANY, kernels):
+            is_shortest &= is_exact
+            if len(walk) and (not len(best) or part.length(walk) < stage.length(best)):
+                best = edges[walk]
+        own = begins[:1]
+        # A cycle of G2-item or G-nonadjacent may have an edge and begin at another one.
+        is_needed = place > _G_SINGLE and (
+            not len(best) or part.girth(own, by_node, group, kernels) < stage.length(best)
+        )
+        told = np.append(told, edges[own])
+        if not is_needed:
+            edges = np.delete(edges, own)
+    return best, is_shortest
+
+
+def _on_cycles(
+    stage: _Graph,
+    begins: npt.NDArray[np.integer[Any]],
+    place: int,
+    group: Int32s,
+    orders: tuple[int, ...],
+    kernels: Kernels,
+) -> tuple[Int32s, Int32s]:
+    """Return those of the edges that are in a component of the class, and its components."""
+    if not len(begins):
+        return begins.astype(np.int32), group
     label = _class_label(stage, place, group, orders, kernels)
     source, target = stage.source[begins], stage.target[begins]
     if place in (_G_SINGLE, _G_NONADJACENT):
         source, target = 2 * source, 2 * target + 1
     begins = begins[(label[source] >= 0) & (label[source] == label[target])]
-    if not len(begins):
-        return
-    begins = begins[np.argsort(group[stage.source[begins]], kind="stable")].astype(np.int32)
-    groups = len(worst) - 1
+    return begins.astype(np.int32), label
+
+
+def _walks(
+    stage: _Graph,
+    by_node: tuple[Int32s, Int32s],
+    begins: Int32s,
+    of_class: tuple[int, Int32s, Int32s, tuple[int, ...]],
+    steps: int,
+    kernels: Kernels,
+) -> Iterator[tuple[int, Int32s, bool]]:
+    """Yield a group, the edges of a cycle there, and whether it is known to be a shortest one.
+
+    Args:
+        stage: The graph.
+        by_node: Its edges by node.
+        begins: Where to begin, by group.
+        of_class: The class, the groups, the class's components, the orders of which a cycle must
+            have an edge.
+        steps: How many each edge of a group allows.
+        kernels: How to loop.
+    """
+    place, group, label, orders = of_class
+    groups = int(group.max()) + 1
     walk_start = np.zeros(groups + 1, np.int32)
     walks = np.empty(stage.nodes + 4 * groups, np.int32)
-    is_shortest = np.zeros(groups, np.uint8)
-    told = kernels(_search)(
+    is_shortest, of_group = np.zeros(groups, np.uint8), np.empty(groups, np.int32)
+    told = kernels(search)(
         frozen(stage.source),
         frozen(stage.target),
         frozen(stage.kind),
@@ -253,225 +385,13 @@ def _cycles(
         stage.transactions,
         place,
         bool(orders),
+        steps,
         walk_start,
         walks,
         is_shortest,
+        of_group,
+        np.zeros((8 if orders else 4) * stage.nodes, np.int32),
     )
     starts, are_shortest = walk_start[: told + 1].tolist(), is_shortest[:told].tolist()
-    for each in range(told):
-        yield walks[starts[each] : starts[each + 1]], bool(are_shortest[each])
-
-
-def _search(
-    source: Int32s,
-    target: Int32s,
-    kind: Bytes,
-    start: Int32s,
-    places: Int32s,
-    begins: Int32s,
-    group: Int32s,
-    label: Int32s,
-    transactions: int,
-    place: int,
-    is_ordered: bool,
-    walk_start: Int32s,
-    walks: Int32s,
-    is_shortest: Bytes,
-) -> int:
-    """Find a shortest cycle of a class in each group; return how many were found.
-
-    One without edges says that the bound was met before one was found.
-
-    Args:
-        source: Where each edge begins.
-        target: Where it ends.
-        kind: Its kind.
-        start: Where the edges of each node begin in `places`; one more.
-        places: Edges by source.
-        begins: Edges that a cycle of the class must have, by group.
-        group: The component of each node, in which one cycle is told.
-        label: The components of the class, of a doubled graph by node twice.
-        transactions: Nodes below are transactions.
-        place: Which class it is.
-        is_ordered: Whether a cycle must have an edge of an order.
-        walk_start: Is filled with where each cycle begins in `walks`.
-        walks: Is filled with the edges of cycles.
-        is_shortest: Is filled with whether a cycle is known to be the shortest.
-    """
-    nodes = len(start) - 1
-    is_doubled = place == 2 or place == 3
-    states = 8 if is_ordered else 4
-    stamp = np.zeros(states * nodes, np.int32)
-    came = np.empty(states * nodes, np.int32)
-    came_from = np.empty(states * nodes, np.uint8)
-    now = np.empty(states * nodes, np.int32)
-    later = np.empty(states * nodes, np.int32)
-    walk = np.empty(states * nodes + 2, np.int32)
-    best_walk = np.empty(nodes + 4, np.int32)
-    met = np.zeros(nodes, np.int32)
-    # The edges between transactions and moments, for what one has to look at first.
-    to_moment = np.zeros(nodes, np.int32)  # an edge and one; 0 is none
-    from_moment = np.zeros(nodes, np.int32)
-    weight = np.zeros(len(group) + 1, np.int64)
-    for edge in range(len(source)):
-        weight[group[source[edge]]] += 1
-        if kind[edge] == 4:
-            if source[edge] < transactions:
-                to_moment[source[edge]] = edge + 1
-            elif target[edge] < transactions:
-                from_moment[target[edge]] = edge + 1
-    number = walked = told = written = 0
-    first = 0
-    while first < len(begins):
-        here = group[source[begins[first]]]
-        end = first
-        while end < len(begins) and group[source[begins[end]]] == here:
-            end += 1
-        best = size = 0
-        is_exact = True
-        # Cycles of two transactions, without a search.
-        for at in range(first, end):
-            if place == 3 or best:
-                break
-            edge = begins[at]
-            goal, node = source[edge], target[edge]
-            if node >= transactions:
-                continue
-            if is_ordered and place < 4 and to_moment[node] > 0 and from_moment[goal] > 0:
-                out, into = to_moment[node] - 1, from_moment[goal] - 1
-                if target[out] <= source[into]:
-                    best_walk[0], best_walk[1], best_walk[2] = edge, out, into
-                    best, size = 2, 3
-                    break
-            for slot in range(start[node], start[node + 1]):
-                other = places[slot]
-                what = kind[other]
-                if target[other] != goal:
-                    continue
-                if is_ordered:
-                    is_good = place < 4 and what == 3
-                elif place == 4:
-                    is_good = what == 2
-                else:
-                    is_good = what == 0 or (what == 1 and place > 0)
-                if is_good:
-                    best_walk[0], best_walk[1] = edge, other
-                    best, size = 2, 2
-                    break
-        # So many steps for each edge of the component, and so many more.
-        budget = 1000 * weight[here] + 1_000_000
-        spent = 0
-        cap = 3
-        while best == 0:
-            is_cut = False
-            for at in range(first, end):
-                edge = begins[at]
-                goal, node = source[edge], target[edge]
-                state = 1 if place >= 2 else 0
-                inner = label[2 * node + 1] if is_doubled else label[node]
-                number += 1
-                level = 1 if node < transactions else 0
-                stamp[states * node + state] = number
-                came[states * node + state] = -1
-                now[0] = states * node + state
-                waiting, coming = 1, 0
-                head = 0
-                is_found = False
-                while waiting and not is_found:
-                    if level + 1 > cap or (best and level + 1 >= best):
-                        is_cut = True
-                        break
-                    head = 0
-                    while head < waiting and not is_found:
-                        mark = now[head]
-                        head += 1
-                        node = mark // states
-                        state = mark % states
-                        spent += start[node + 1] - start[node]
-                        for slot in range(start[node], start[node + 1]):
-                            other = places[slot]
-                            what = kind[other]
-                            if what == 2:
-                                if place < 3 or (place == 3 and state & 1):
-                                    continue
-                                then = (state | 3) if place == 3 else (state & ~1)
-                            elif what == 5:
-                                then = state
-                            elif place == 4 and state & 1:
-                                continue
-                            elif what >= 3:
-                                then = (state & ~1) | 4
-                            elif what == 1 and place == 0:
-                                continue
-                            else:
-                                then = state & ~1
-                            to = target[other]
-                            if to == goal:
-                                if is_ordered and not then & 4:
-                                    continue
-                                if then & 1 or (place == 3 and not then & 2):
-                                    continue
-                                # The way back, and whether it meets itself.
-                                walked += 1
-                                walk[0] = other
-                                length = 1
-                                is_simple = True
-                                while mark >= 0:
-                                    if met[mark // states] == walked:
-                                        is_simple = False
-                                    met[mark // states] = walked
-                                    back = came[mark]
-                                    if back < 0:
-                                        break
-                                    walk[length] = back
-                                    length += 1
-                                    mark = states * source[back] + came_from[mark]
-                                is_found = True
-                                if is_simple:
-                                    best = level + 1
-                                    size = length + 1
-                                    best_walk[0] = edge
-                                    for offset in range(length):
-                                        best_walk[offset + 1] = walk[length - 1 - offset]
-                                break
-                            if to == target[edge]:
-                                continue
-                            inside = label[2 * to + (then & 1)] if is_doubled else label[to]
-                            mark_to = states * to + then
-                            if inside != inner or stamp[mark_to] == number:
-                                continue
-                            stamp[mark_to] = number
-                            came[mark_to] = other
-                            came_from[mark_to] = state
-                            if to < transactions:
-                                later[coming] = mark_to
-                                coming += 1
-                            else:
-                                now[waiting] = mark_to
-                                waiting += 1
-                    level += 1
-                    now, later = later, now
-                    waiting, coming = coming, 0
-                if spent > budget:
-                    break
-            if spent > budget:
-                is_exact = False
-                if best or cap > nodes:
-                    break
-                # A last try takes what it finds.
-                cap, spent = nodes + 1, 0
-                continue
-            is_exact = True
-            if best or not is_cut:
-                break
-            cap += cap // 2
-        if best or not is_exact:
-            for offset in range(size):
-                walks[written + offset] = best_walk[offset]
-            walk_start[told] = written
-            is_shortest[told] = is_exact
-            written += size
-            told += 1
-        first = end
-    walk_start[told] = written
-    return told
+    for each, here in enumerate(of_group[:told].tolist()):
+        yield here, walks[starts[each] : starts[each + 1]], bool(are_shortest[each])

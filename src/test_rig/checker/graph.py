@@ -31,6 +31,7 @@ __all__ = [
     "Orders",
     "by_source",
     "components",
+    "doubled",
     "order_edges",
     "orders_of",
     "strong",
@@ -112,6 +113,18 @@ class Orders:
     #: Transactions by the moment at which they begin, and where each moment's begin; one more.
     begun: Int32s
     begun_start: Int32s
+
+    @staticmethod
+    def none() -> Orders:
+        """Return no orders."""
+        nothing = np.zeros(0, np.int32)
+        return Orders(
+            following=nothing,
+            to_moment=nothing,
+            from_moment=nothing,
+            begun=nothing,
+            begun_start=np.zeros(1, np.int32),
+        )
 
     @property
     def moments(self) -> int:
@@ -274,7 +287,7 @@ def components(
     kernels = kernels or Kernels(len(source) + count)
     start = np.zeros(count + 1, np.int32)
     heads = np.empty(len(source), np.int32)
-    places = np.empty(len(source), np.int32)
+    places = np.empty(0, np.int32)
     kernels(by_source)(
         frozen(source.astype(np.int32, copy=False)),
         frozen(target.astype(np.int32, copy=False)),
@@ -282,32 +295,53 @@ def components(
         heads,
         places,
     )
-    nothing = np.zeros(0, np.int32)
-    return strong(
-        start,
-        heads,
-        Orders(
-            following=nothing,
-            to_moment=nothing,
-            from_moment=nothing,
-            begun=nothing,
-            begun_start=np.zeros(1, np.int32),
-        ),
-        kernels,
-    )
+    return strong(start, heads, Orders.none(), kernels)
 
 
 def by_source(source: Int32s, target: Int32s, start: Int32s, heads: Int32s, places: Int32s) -> None:
-    """Sort edges by source: where each node's begin, their targets, and which edges they are."""
+    """Sort edges by source: where each node's begin, and their targets, or which edges they are.
+
+    Whichever of the two has no room is left out.
+    """
+    has_heads, has_places = len(heads) > 0, len(places) > 0
     for edge in range(len(source)):
         start[source[edge] + 1] += 1
     for node in range(1, len(start)):
         start[node] += start[node - 1]
     for edge in range(len(source)):
         node = source[edge]
-        heads[start[node]] = target[edge]
-        places[start[node]] = edge
+        if has_heads:
+            heads[start[node]] = target[edge]
+        if has_places:
+            places[start[node]] = edge
         start[node] += 1
+    for node in range(len(start) - 1, 0, -1):
+        start[node] = start[node - 1]
+    start[0] = 0
+
+
+def doubled(source: Int32s, target: Int32s, kind: Bytes, start: Int32s, heads: Int32s) -> None:
+    """Sort the edges of the doubled graph by source, as `by_source` does.
+
+    A node is there twice: as it is (2n), and as it was just reached by an rw (2n + 1), from where
+    no other rw goes on.
+    """
+    for edge in range(len(source)):
+        if kind[edge] != 5:
+            start[2 * source[edge] + 1] += 1
+        if kind[edge] != 2:
+            start[2 * source[edge] + 2] += 1
+    for node in range(1, len(start)):
+        start[node] += start[node - 1]
+    for edge in range(len(source)):
+        node = 2 * source[edge]
+        head = 2 * target[edge] + (1 if kind[edge] == 2 or kind[edge] == 5 else 0)
+        if kind[edge] != 5:
+            heads[start[node]] = head
+            start[node] += 1
+        if kind[edge] != 2:
+            heads[start[node + 1]] = head
+            start[node + 1] += 1
     for node in range(len(start) - 1, 0, -1):
         start[node] = start[node - 1]
     start[0] = 0

@@ -66,10 +66,9 @@ def _judge_lists(history: History, level: str | None, levels: dict[str, frozense
     shown = infer(history, kernels)
     orders = orders_of(history, frozen(shown.counts), kernels)
     edges, label = adjacent(shown, orders, kernels)
-    process, realtime = order_edges(orders, label)
-    found = find_cycles(
-        edges, process, realtime, len(label), transactions=len(history), kernels=kernels
-    )
+    parts = iter([edges, *order_edges(orders, label)])
+    del edges, orders  # where all are on cycles they are most of the memory
+    found = find_cycles(parts, len(label), transactions=len(history), kernels=kernels, label=label)
     cycles = tuple(seen_cycles(history, found.cycles))
     seen = (
         *marked_anomalies(history, shown),

@@ -212,11 +212,9 @@ def _orders(registers: Registers, windows: Windows) -> Orders:
 def _cycles(registers: Registers, edges: Edges, windows: Windows) -> Found:
     orders = _orders(registers, windows)
     nodes = len(registers.history) + orders.moments
-    process, realtime = order_edges(orders, np.zeros(nodes, dtype=np.int32))
+    follows = order_edges(orders, np.zeros(nodes, dtype=np.int32))
     return find_cycles(
-        edges,
-        process,
-        realtime,
+        [edges, *follows],
         nodes,
         transactions=len(registers.history),
         kernels=registers.kernels,

@@ -228,7 +228,8 @@ def _edge(
     value = history.value
     read: int | None = None
     if kind is EdgeKind.RW:
-        read = next(iter(history.elements(first)[-1:]), None)
+        end = int(history.element_start[first]) + int(history.element_count[first])
+        read = int(history.element[end - 1]) if history.element_count[first] else None
     return Edge(
         source=source,
         target=target,

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from list_oracle import Pairs, anomalies, cycles, shortest
 
 from test_rig.checker import check, compiling
+from test_rig.checker import cycles as cycles_of
 from test_rig.checker.cycles import find_cycles
 from test_rig.checker.graph import PROCESS, Edges
 from test_rig.history import History, HistoryBuilder, Mop, OpType
@@ -125,13 +126,18 @@ def random_edges(draw: st.DrawFn, nodes: int) -> Edges:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.parametrize(("few", "rounds"), [(cycles_of._FEW, cycles_of._ROUNDS), (0, 32), (0, 0)])
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_cycles_of_any_edges_are_those_that_trying_all_walks_finds(data: st.DataObject) -> None:
-    """Also the classes that histories seldom show."""
+def test_cycles_of_any_edges_are_those_that_trying_all_walks_finds(
+    few: int, rounds: int, data: st.DataObject
+) -> None:
+    """Also the classes that histories seldom show, and the way that large components take."""
     edges = random_edges(data.draw, 7)
-    none, is_process = Edges.none(), edges.kind == PROCESS
-    found = find_cycles(edges.where(~is_process), edges.where(is_process), none, 7, transactions=7)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cycles_of, "_FEW", few)
+        patch.setattr(cycles_of, "_ROUNDS", rounds)
+        found = find_cycles([edges], 7, transactions=7)
     pairs: Pairs = {}
     for one, two, kind in zip(edges.source, edges.target, edges.kind, strict=True):
         pairs.setdefault((int(one), int(two)), set()).add(("ww", "wr", "rw", "process")[kind])
@@ -143,6 +149,37 @@ def test_cycles_of_any_edges_are_those_that_trying_all_walks_finds(data: st.Data
     assert not wanted - told
     assert all(name.startswith("G-nonadjacent") for name, _ in told - wanted)
     assert found.undecided == ()
+    assert all(each.is_shortest for each in found.cycles)
+
+
+def test_a_large_component_tells_a_cycle_in_which_an_edge_comes_second() -> None:
+    """The edge from which the longer one was found is on the shorter one too, between others."""
+    ww, rw = 0, 2
+    short = [(0, 1, rw), (1, 2, ww), (2, 3, rw), (3, 0, rw)]
+    rows = np.array([*short, (1, 4, rw), (4, 5, ww), (5, 6, ww), (6, 0, ww)])
+    edges = Edges(
+        source=rows[:, 0],
+        target=rows[:, 1],
+        kind=rows[:, 2].astype(np.uint8),
+        source_mop=rows[:, 0],
+        target_mop=rows[:, 1],
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cycles_of, "_FEW", 0)
+        found = find_cycles([edges], 7, transactions=7).cycles
+    assert [(each.anomaly, len(each.steps), each.is_shortest) for each in found] == [
+        ("G2-item", 4, True)
+    ]
+
+
+def test_a_ring_of_thousands_is_its_shortest_cycle() -> None:
+    """Without trying each of its edges, which would take as many steps as pairs of them."""
+    builder, count = HistoryBuilder(), 4_000
+    for each in range(count):
+        mops: list[Mop] = [("r", each, []), ("append", (each + 1) % count, 1)]
+        builder.record(str(each), OK, mops, start=0, end=1)
+    (seen,) = check(builder.history()).seen
+    assert (seen.anomaly, len(seen.transactions), seen.is_shortest) == ("G2-item", count, True)
 
 
 @pytest.mark.parametrize("seed", range(3))
