@@ -3,14 +3,14 @@
 How to think of it: a kernel is a plain function over arrays that calls no other kernel. Numba
 compiles it when it is first needed, and keeps the machine code beside the module, or where that
 cannot be written in the user's cache (`NUMBA_CACHE_DIR` names another place). A small history is
-judged before Numba could be imported; so kernels run as they stand for those, and for all where
-Numba is not installed. The answers are the same: it is the same source.
+judged before Numba could be imported; so kernels run as they stand for those, as long as they are
+not loaded anyway, and for all where Numba is not installed. The answers are the same: it is the
+same source.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -46,10 +46,16 @@ class Kernels:
 
     def __call__(self, kernel: Callable[P, R]) -> Callable[P, R]:
         """Return the kernel, compiled where that is worth it and can be done."""
-        return _compiled(kernel) if self._is_large else kernel
+        if self._is_large and kernel not in _LOADED:
+            _LOADED[kernel] = _compiled(kernel)
+        loaded: Callable[P, R] = _LOADED.get(kernel, kernel)
+        return loaded
 
 
-@cache
+#: Kernels that a large input has needed in this process: small ones are quicker with them too.
+_LOADED: dict[Any, Any] = {}
+
+
 def _compiled(kernel: Any) -> Any:
     try:
         from numba import njit

@@ -39,7 +39,7 @@ class HistoryJudge:
     """
 
     def __init__(self, model: str, *, mops: Mops = as_asked, most: int = _MOST) -> None:
-        self._model = model
+        self.model = model
         self.transactions = Transactions(mops)
         self._waiting: deque[History] = deque()
         self._window = Window(most)
@@ -82,7 +82,7 @@ class HistoryJudge:
 
     def _look(self) -> None:
         history = self._window.history()
-        seen = check(history, model=self._model).seen
+        seen = check(history, model=self.model).seen
         if surplus := self._window.surplus:
             self._remember(history, [each for each in seen if min(each.transactions) < surplus])
             seen = tuple(each for each in seen if min(each.transactions) >= surplus)

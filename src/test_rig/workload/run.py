@@ -26,10 +26,11 @@ from test_rig.workload.client import Client, Source, read_level
 from test_rig.workload.history_judge import HistoryJudge
 from test_rig.workload.judging import is_forbidden, judged
 from test_rig.workload.pace import Pace
+from test_rig.workload.readiness import make_ready
 from test_rig.workload.series import Series
 from test_rig.workload.speech import Speech
 from test_rig.workload.tape import Entry, Tape
-from test_rig.workload.workload import Done, Generator, Plan, Shown, Workload
+from test_rig.workload.workload import Done, Generator, Judge, Plan, Shown, Workload
 
 __all__ = ["INTERRUPTED", "Progress", "run_workload"]
 
@@ -99,7 +100,10 @@ def run_workload(
         speech = Speech(session, statement_s=max(plan.statement_s, 10.0))
         for sql, values in workload.setup(plan):
             speech.run(sql, *values)
-    run = _Run(workload, scratch, level, plan, clock=clock)
+    judge = workload.judge(plan)
+    if isinstance(judge, HistoryJudge):
+        make_ready(judge.model)
+    run = _Run(workload, judge, scratch, level, plan, clock=clock)
     run.on_entries, run.on_history = on_entries, on_history
     run.on_progress, run.stop_at_first = on_progress, stop_at_first
     try:
@@ -123,7 +127,14 @@ class _Run:
     stop_at_first: bool
 
     def __init__(
-        self, workload: Workload, scratch: Scratch, level: LevelSpec, plan: Plan, *, clock: Clock
+        self,
+        workload: Workload,
+        judge: Judge,
+        scratch: Scratch,
+        level: LevelSpec,
+        plan: Plan,
+        *,
+        clock: Clock,
     ) -> None:
         self._workload, self._scratch, self._level, self._plan = workload, scratch, level, plan
         self._tape = Tape(clock)
@@ -132,7 +143,7 @@ class _Run:
             Random(plan.seed),  # noqa: S311 - a workload, no secret
         )
         self.source = Source(self._generator, Pace(plan.rate, self._tape.now_ns))
-        self._judge, self._series = workload.judge(plan), Series(plan.time_s)
+        self._judge, self._series = judge, Series(plan.time_s)
         #: What the server said of the level, by process.
         self._read_back: dict[int, str] = {}
         self._clients = [self._client(number) for number in range(plan.clients)]
