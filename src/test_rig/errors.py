@@ -70,6 +70,8 @@ __all__ = [
     "WorkflowError",
     "WorkflowInvalid",
     "WorkflowUrlError",
+    "one_line",
+    "text_of",
 ]
 
 
@@ -392,3 +394,25 @@ class WorkflowError(RigError):
 
 class RunRefused(UsageError, WorkflowError):
     """What somebody asked of a workflow's run, and its state or its version does not allow."""
+
+
+def text_of(error: BaseException) -> str:
+    """Return what an exception says; also of one of users' code whose `str()` fails.
+
+    >>> text_of(ValueError("too long"))
+    'too long'
+    """
+    try:
+        return str(error)
+    except BaseException as why:  # noqa: BLE001 - users' code, which may even call sys.exit
+        return f"it cannot tell what: its __str__ raised {type(why).__name__}"
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception's class and text on one line.
+
+    >>> one_line(ValueError("too   long")), one_line(KeyError())
+    ('ValueError: too long', 'KeyError')
+    """
+    text = " ".join(text_of(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

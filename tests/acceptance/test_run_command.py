@@ -117,6 +117,23 @@ def test_misbehaviour_costs_its_own_verdict_only(
     assert "instead of a state" in found["NothingHandler"]["reason"]
 
 
+def test_what_is_no_text_costs_its_own_verdict_only(rig: Run, postgres_url: str) -> None:
+    """Half characters, statements as bytes, garbage in the rig's own pipes."""
+    finished = rig("run", str(HANDLERS / "garbled"), "--url", postgres_url, "--json")
+    assert finished.returncode == 1, finished.stderr
+    found = results(finished)
+    assert {name: each["status"] for name, each in found.items()} == {
+        "HalfCharacterHandler": "failed",
+        "HalfStatementHandler": "passed",
+        "BytesHandler": "passed",
+        "GarbageHandler": "error",
+        "LastGoodHandler": "passed",
+    }
+    assert found["HalfCharacterHandler"]["reason"] == "\\ud800"
+    assert found["HalfStatementHandler"]["statements"][0]["sql"] == "SELECT '\\ud800'"
+    assert found["BytesHandler"]["statements"][0]["sql"] == "SELECT 1"
+
+
 def test_what_never_comes_back_is_ended(rig: Run) -> None:
     """A loop that catches everything, a sleep, C code that lets no other thread go on.
 

@@ -367,9 +367,9 @@ def coordinate(context: StateContext, coordinator: ConnectionCoordinator) -> Non
     context._coordinator = coordinator
 
 
-def release(context: StateContext) -> list[Exception]:
+def release(context: StateContext) -> list[BaseException]:
     """Close what a run opened, the last first; return what went wrong. For the machine."""
-    problems: list[Exception] = []
+    problems: list[BaseException] = []
     while context._to_close:
         resource = context._to_close.pop()
         if resource is context.connection:
@@ -380,7 +380,9 @@ def release(context: StateContext) -> list[Exception]:
             context._pool = None
         try:
             resource.close()
-        except Exception as error:  # noqa: BLE001 - the door: it may be a handler's own resource
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the door: it may be a handler's own resource
             problems.append(error)
     closed = [each for each in context.connections if not getattr(each, "is_usable", True)]
     context.connections = [each for each in context.connections if each not in closed]

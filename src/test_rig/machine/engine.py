@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from test_rig.clock import SYSTEM_CLOCK, Clock
-from test_rig.errors import UsageError
+from test_rig.errors import UsageError, text_of
 from test_rig.machine.builtin import builtin_handlers
 from test_rig.machine.context import StateContext, open_with
 from test_rig.machine.handler import StateHandler
@@ -233,7 +233,7 @@ def _made(handler: object, where: str) -> StateHandler:
         return handler()
     except Exception as error:
         raise UsageError(
-            f"{handler.__name__} cannot be made without arguments: {error}",
+            f"{handler.__name__} cannot be made without arguments: {text_of(error)}",
             where=where,
             todo="give an instance",
         ) from error

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from test_rig.clock import Clock
-from test_rig.errors import MachineError, RigError
+from test_rig.errors import MachineError, RigError, one_line, text_of
 from test_rig.machine.context import StateContext, emitted
 from test_rig.machine.result import RunFailure, RunResult
 from test_rig.machine.states import State
@@ -24,6 +24,8 @@ __all__ = ["Ledger", "OverTimeError"]
 
 #: A shorter password would blacken every line, and protects nothing.
 _SHORTEST_SECRET = 3
+#: Of a longer message, or traceback, the beginning and the end are kept.
+LONGEST_TEXT = 32_000
 #: Frames of these modules are the rig's business, not the handler's.
 _OUR_FRAMES = ("test_rig.machine.run", "test_rig.machine.loop", "asyncio")
 
@@ -48,10 +50,10 @@ class Ledger:
         """Tell something else."""
         self._notes.append(self._safe(text))
 
-    def note_problems(self, problems: Sequence[Exception]) -> None:
+    def note_problems(self, problems: Sequence[BaseException]) -> None:
         """Tell what went wrong while closing what the run opened."""
         for problem in problems:
-            self.note(f"closing: {_one_line(problem)}")
+            self.note(f"closing: {one_line(problem)}")
 
     def fail_with(self, state: State, call: Call) -> None:
         """Note that a handler answered an error state."""
@@ -71,7 +73,7 @@ class Ledger:
             status = ResultStatus.TIMED_OUT
         elif isinstance(error, AssertionError):
             status = ResultStatus.FAILED
-        message = str(error) if isinstance(error, RigError) else _one_line(error)
+        message = text_of(error) if isinstance(error, RigError) else one_line(error)
         self._fail(message, call, status, error=error, shown="".join(stack) or _shown(error))
 
     def _fail(
@@ -117,7 +119,8 @@ class Ledger:
         secret = self._context.password
         if secret is not None and len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, MASK)
-        return without_passwords(text)
+        text = without_passwords(text)
+        return text if len(text) <= LONGEST_TEXT else _shortened(text)
 
     def _mask_answers(self) -> None:
         # Only an error's message is text of the handler's, and an error ends the run: its answer is
@@ -145,9 +148,9 @@ class Ledger:
         )
 
 
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def _shortened(text: str) -> str:
+    half = LONGEST_TEXT // 2
+    return f"{text[:half]} [...] {text[-half:]}"
 
 
 def _shown(error: BaseException) -> str | None:
@@ -157,7 +160,10 @@ def _shown(error: BaseException) -> str | None:
     frames = _without_ours(error.__traceback__)
     if frames is None:
         return None
-    return "".join(traceback.format_exception(type(error), error, frames))
+    try:
+        return "".join(traceback.format_exception(type(error), error, frames))
+    except BaseException as why:  # noqa: BLE001 - it asks the exception, and what it is about
+        return f"{one_line(error)} (no traceback: telling it raised {type(why).__name__})"
 
 
 def _without_ours(frames: TracebackType | None) -> TracebackType | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from test_rig.clock import Clock
-from test_rig.errors import MachineError
+from test_rig.errors import MachineError, one_line
 from test_rig.machine import context as contexts
 from test_rig.machine.context import StateContext
 from test_rig.machine.handler import StateHandler
@@ -187,7 +187,9 @@ class Runner:
                 state = self._rush(state)
             for test in self._journey.tests_left():
                 self._ledger.note(f"{test} did not run")
-        except Exception as error:  # noqa: BLE001 - thread top: a defect of ours is a failed run
+        except _AbandonedError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - thread top: a defect of ours is a failed run
             self._watch.running.clear()  # a listener may have raised, between two visits
             self._ledger.fail(error, Call(context.current_state, "machine", Phase.EXECUTE))
 
@@ -462,8 +464,8 @@ class Runner:
         self._watch.begin(CLEANING_UP, self._now_ns() + self._exit_ns)
         try:
             work()
-        except Exception as error:  # noqa: BLE001 - the door: clean-up hides no first error
-            self._ledger.note(f"{what}: {type(error).__name__}: {error}")
+        except BaseException as error:  # noqa: BLE001 - the door: clean-up hides no first error
+            self._ledger.note(f"{what}: {one_line(error)}")
         cut = self._watch.end()
         if cut is Cut.ABANDONED:
             raise _AbandonedError

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from zlib import crc32
 
-from test_rig.errors import PluginError, Problem
+from test_rig.errors import PluginError, Problem, one_line, text_of
 from test_rig.plugins.earlier import earlier_names
 from test_rig.plugins.generation import Found, Wanted
 from test_rig.plugins.source import Unit
@@ -207,13 +207,21 @@ def _found(
     seen: set[int] = set()
     for name, value in list(vars(module).items()):
         # What a file imports is found where it is defined; a second name is the same object.
-        home = getattr(value, "__module__", module.__name__)
+        home = _home(value, module.__name__)
         if home != module.__name__ or id(value) in seen or name.startswith("_"):
             continue
         if wanted(name, value):
             seen.add(id(value))
             line = lines.get(getattr(value, "__name__", name), lines.get(name, 1))
             yield Found(name=name, value=value, module=module.__name__, file=unit.file, line=line)
+
+
+def _home(value: object, here: str) -> object:
+    """Return the module that defines an object; None of a proxy for what is not there yet."""
+    try:
+        return getattr(value, "__module__", here)
+    except Exception:  # noqa: BLE001 - the door: attributes of users' objects are users' code
+        return None
 
 
 def _lines(tree: ast.Module) -> dict[str, int]:
@@ -250,14 +258,13 @@ def _problem(error: BaseException, unit: Unit) -> Problem:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if _is_within(Path(frame.filename), unit.folder)]
     where = f"{own[-1].filename}:{own[-1].lineno}" if own else str(unit.file)
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return Problem(where=where, what=" ".join(what.split()), todo=_advice(error))
+    return Problem(where=where, what=one_line(error), todo=_advice(error))
 
 
 def _advice(error: BaseException) -> str | None:
     if isinstance(error, ModuleNotFoundError):
         return f"install {error.name} into the rig's Python environment, or put it beside the file"
-    if isinstance(error, ImportError) and "relative import" in str(error):
+    if isinstance(error, ImportError) and "relative import" in text_of(error):
         return "name it as a module of its package, with dots, instead of as a file"
     if isinstance(error, SystemExit):
         return 'a plugin file is imported: put what ends a script below `if __name__ == "__main__"`'

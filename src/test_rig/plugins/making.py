@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from test_rig.errors import PluginError, Problem
+from test_rig.errors import PluginError, Problem, one_line
 
 __all__ = ["make", "missing_settings"]
 
@@ -57,8 +57,7 @@ def make(kind: type, tables: Tables = (), *, where: str, todo: str | None = None
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # the door: users' code, which may even call sys.exit
-        told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        what = f"{kind.__name__}(...) failed: {told}"
+        what = f"{kind.__name__}(...) failed: {one_line(error)}"
         raise PluginError([Problem(where=where, what=what)]) from error
 
 

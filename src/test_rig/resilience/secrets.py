@@ -16,7 +16,8 @@ MASK = "********"
 #: Longer messages are cut: a driver may quote a whole statement.
 MESSAGE_CHARS = 500
 
-_IN_URL = re.compile(r"(?P<head>[A-Za-z][\w+.-]*://[^\s/?#:@]*:)\S*(?=@)")
+# The scheme's length is bounded: a word of megabytes is looked at once, not from each letter again.
+_IN_URL = re.compile(r"(?P<head>[A-Za-z][\w+.-]{0,40}://[^\s/?#:@]*:)\S*(?=@)")
 _SECRET_NAME = re.compile(r"password|passwd|pwd|secret|token|api_?key|credential", re.I)
 # MySQL's "(using password: YES)" is no password, and says what went wrong; nor is what follows the
 # name of a file ("/etc/passwd: cannot open").

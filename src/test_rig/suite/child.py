@@ -82,19 +82,22 @@ class Child:
         One in which nothing moves any more cannot.
         """
         started = time.monotonic()
-        is_late, wait_s = False, limit_s
+        is_late, has_ended = False, False
         while True:
             try:
-                message = self._messages.get(timeout=wait_s)
+                message = self._messages.get(timeout=_LOOK_S)
                 break
             except queue.Empty:
+                if has_ended:  # all that it told was read: what it left behind holds the pipe
+                    message = None
+                    break
+                has_ended = self._process.poll() is not None
                 spent_s = time.monotonic() - started
                 is_stuck = self.journal.silent_s() > _STUCK_S
                 if spent_s >= limit_s + slack_s or (is_stuck and spent_s >= limit_s + _STUCK_S):
                     message, is_late = None, True
                     self.kill()
                     break
-                wait_s = _LOOK_S
         if message is not None:
             return message
         after_s = time.monotonic() - started

@@ -6,6 +6,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
@@ -13,6 +14,7 @@ import msgspec
 
 from test_rig.machine import State
 from test_rig.resilience import MASK, without_passwords
+from test_rig.suite.order import sendable
 from test_rig.targets import Row, Session, SqlEvent, foreign_to
 from test_rig.verdict import StatementRecord
 
@@ -162,21 +164,36 @@ class Recorder:
         state = self._state()
         if not self._is_own(state):
             return
-        if len(event.sql) > LONGEST_SQL:
-            event = event._replace(sql=event.sql[:LONGEST_SQL])
+        if type(event.sql) is not str or len(event.sql) > LONGEST_SQL:
+            event = event._replace(sql=_text(event.sql))
         seen = (event, str(state), family, product)
-        note = _ENCODER.encode(seen)
+        try:
+            note = _ENCODER.encode(seen)
+        except UnicodeEncodeError:
+            note = _ENCODER.encode(sendable(msgspec.to_builtins(seen)))
         with self._guard:
             self._on_note(note)
             self._count += 1
             (self._first if len(self._first) < KEPT else self._last).append(seen)
 
 
+def _text(sql: object) -> str:
+    """Return a statement's text, cut; some drivers take bytes."""
+    if isinstance(sql, bytes | bytearray):
+        return bytes(sql[:LONGEST_SQL]).decode("utf-8", "replace")
+    return str(sql)[:LONGEST_SQL]
+
+
 def noted(notes: Sequence[bytes], secret: str | None) -> tuple[StatementRecord, ...]:
     """Return the statements of which notes were kept: the first ones and the last."""
     if len(notes) > 2 * KEPT:
         notes = (*notes[:KEPT], *notes[-KEPT:])
-    return tuple(_told(_DECODER.decode(note), secret) for note in notes)
+    return tuple(_told(seen, secret) for note in notes for seen in _decoded(note))
+
+
+def _decoded(note: bytes) -> Iterator[_Seen]:
+    with suppress(msgspec.MsgspecError):  # the process that has ended wrote over it
+        yield _DECODER.decode(note)
 
 
 def _told(seen: _Seen, secret: str | None) -> StatementRecord:

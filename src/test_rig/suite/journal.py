@@ -58,16 +58,24 @@ class Journal:
         words[_USED + part] += size  # last: what was written half does not count
 
     def read(self) -> tuple[int, list[bytes]]:
-        """Return how many notes there were, and those that were kept, in order."""
-        current = self._words[_CURRENT]
+        """Return how many notes there were, and those that were kept, in order.
+
+        The process that has ended may have written over all of it: then there may be none.
+        """
+        words = self._words
+        is_whole = words[_CURRENT] <= 2 and all(words[_USED + part] <= _PART for part in range(3))
+        current = words[_CURRENT] if is_whole else 0
         order = [0] if current == 0 else [0, 3 - current, current]
-        return self._words[_COUNT], [text for part in order for text in self._notes(part)]
+        notes = [text for part in order for text in self._notes(part)]
+        return words[_COUNT] if is_whole else len(notes), notes
 
     def _notes(self, part: int) -> list[bytes]:
         place = _HEAD + part * _PART
-        end, notes = place + self._words[_USED + part], list[bytes]()
+        end, notes = place + min(self._words[_USED + part], _PART), list[bytes]()
         while place < end:
             size = int.from_bytes(self._memory[place : place + _WORD], "little")
+            if size == 0 or place + _WORD + size > end:
+                break
             notes.append(self._memory[place + _WORD : place + _WORD + size])
             place += _WORD + size
         return notes

@@ -14,7 +14,7 @@ import unittest
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from test_rig.errors import TargetError
+from test_rig.errors import TargetError, text_of
 from test_rig.machine import RunResult
 from test_rig.suite.evidence import Evidence
 from test_rig.verdict import (
@@ -82,7 +82,7 @@ def _status(
     if failure is None:
         return run.status, None
     if isinstance(failure.exception, unittest.SkipTest):
-        return ResultStatus.SKIPPED, str(failure.exception) or "it skips itself"
+        return ResultStatus.SKIPPED, text_of(failure.exception) or "it skips itself"
     foreign = _ended_it(run, statements)
     if foreign is not None and run.status in _NOT_PASSED:
         return ResultStatus.SKIPPED, f"{product} does not have {foreign.unsupported}"

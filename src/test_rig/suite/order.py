@@ -7,11 +7,21 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+import msgspec
+
 from test_rig.targets import TargetUrl
 from test_rig.telemetry import Measurement
 from test_rig.verdict import HandlerResult
 
-__all__ = ["HandlerLimits", "LogLine", "Message", "Order", "Selection"]
+__all__ = [
+    "HandlerLimits",
+    "LogLine",
+    "Message",
+    "Order",
+    "Selection",
+    "encoded",
+    "sendable",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,3 +109,20 @@ class Message:
     measurements: tuple[Measurement, ...] = ()
     #: A call of it did not come back: the worker is of no use any more.
     is_spoilt: bool = False
+
+
+def encoded(message: Message) -> bytes:
+    """Return a message as JSON; half a character, which none can hold, is told by its number."""
+    try:
+        return msgspec.json.encode(message)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(sendable(msgspec.to_builtins(message)))
+
+
+def sendable(value: Any) -> Any:
+    """Return a tree of values with texts that can be encoded."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {sendable(key): sendable(each) for key, each in value.items()}
+    return [sendable(each) for each in value] if isinstance(value, list | tuple) else value

@@ -35,7 +35,7 @@ from test_rig.suite.evidence import Recorder
 from test_rig.suite.journal import Journal
 from test_rig.suite.judge import judge
 from test_rig.suite.logs import log_to
-from test_rig.suite.order import Message, Order
+from test_rig.suite.order import Message, Order, encoded
 from test_rig.targets import Target, observe_sessions
 from test_rig.verdict import HandlerResult, ResultStatus
 
@@ -74,7 +74,7 @@ def _main() -> int:
 
     def tell(message: Message) -> None:
         with guard:
-            out.write(msgspec.json.encode(message) + b"\n")
+            out.write(encoded(message) + b"\n")
 
     journal = Journal(int(sys.argv[2]))
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)

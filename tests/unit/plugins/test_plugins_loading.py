@@ -248,3 +248,16 @@ def plain(): ...
         ("load_orders", 4),
         ("Marked", 6),
     ]
+
+
+def test_a_proxy_of_what_is_not_there_yet_is_passed_over(tmp_path: Path) -> None:
+    """Its attributes cannot be asked for before a request, or a session, is there."""
+    text = """
+from test_rig import StateHandler
+class Proxy:
+    @property
+    def __module__(self): raise RuntimeError("outside of a request")
+current = Proxy()
+class GoodHandler(StateHandler): ...
+"""
+    assert found(write(tmp_path / "proxy.py", text)) == ["GoodHandler"]

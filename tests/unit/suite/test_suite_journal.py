@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -60,6 +61,13 @@ def test_a_note_that_is_too_long_is_only_counted(journal: Journal) -> None:
     journal.note(b"x" * 3_000_000)
     journal.note(b"short")
     assert journal.read() == (2, [b"short"])
+
+
+def test_what_was_written_over_is_left_out(journal: Journal) -> None:
+    """Nobody waits for an end that is far beyond the memory."""
+    journal.note(b"whole")
+    os.pwrite(journal.descriptor, b"garbage\n" * 6, 0)
+    assert journal.read() == (1, [b"whole"])
 
 
 def test_the_memory_has_no_name(journal: Journal) -> None:

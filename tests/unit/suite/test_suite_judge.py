@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from test_rig.machine import DynamicStateMachine, StateContext, StateHandler
+from test_rig.machine.ledger import LONGEST_TEXT
 from test_rig.suite.evidence import Recorder
 from test_rig.suite.judge import judge
 from test_rig.targets import observe_sessions
@@ -55,6 +56,31 @@ def swallow(context: StateContext, sql: str) -> None:
         ask(context, sql)
     except Exception:  # noqa: BLE001 - what is judged here
         return
+
+
+class _MuteError(BaseException):
+    """Cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+def test_an_exception_that_cannot_be_told_is_an_error() -> None:
+    """Its class is told; it must not be taken for success."""
+
+    def execute(_: StateContext) -> None:
+        raise _MuteError
+
+    result = judged(execute)
+    assert result.status is ResultStatus.ERROR
+    assert str(result.reason).startswith("_MuteError: it cannot tell what")
+
+
+def test_an_endless_message_is_cut_and_costs_no_time() -> None:
+    """Looking for passwords in a word of a megabyte took minutes, once."""
+    result = judged(lambda _: "Error: " + "x" * 1_000_000)
+    assert result.status is ResultStatus.FAILED
+    assert len(str(result.reason)) < 2 * LONGEST_TEXT
 
 
 def test_a_handler_that_looks_at_its_answers_is_beyond_doubt() -> None:
