@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from typing import Any
 
 from test_rig.errors import Problem, WorkflowInvalid
 from test_rig.workflow.commands import Finish
@@ -18,6 +17,7 @@ from test_rig.workflow.plan import Plan
 from test_rig.workflow.records import RunRow, StepRow
 from test_rig.workflow.result import WorkflowResult, result_of
 from test_rig.workflow.states import RunStatus, TaskStatus
+from test_rig.workflow.tracing import RunSpan
 from test_rig.workflow.values import MAX_CONTEXT_BYTES
 
 __all__ = ["Active", "Limits", "Progress", "new_id", "progress_of"]
@@ -76,7 +76,7 @@ class Active:
         self.run, self.workflow, self.plan = run, workflow, plan
         self.steps: list[StepRow] = []
         #: Of OpenTelemetry, where somebody collects them.
-        self.span: Any = None
+        self.span: RunSpan | None = None
         limit = workflow.max_concurrent
         self._workflow_place: list[tuple[tuple[str, ...], int]] = (
             [] if limit is None else [((workflow.name,), limit)]

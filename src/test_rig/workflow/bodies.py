@@ -29,6 +29,7 @@ from test_rig.workflow.process import run_isolated
 from test_rig.workflow.records import Failure
 from test_rig.workflow.states import TaskStatus
 from test_rig.workflow.task import Task, TaskContext, TaskInfo
+from test_rig.workflow.tracing import spanned
 from test_rig.workflow.values import encoded
 
 __all__ = ["Bodies", "Job", "TaskStopped", "failure_from"]
@@ -62,6 +63,8 @@ class Job:
     coroutine: asyncio.Task[None] | None = None
     #: Where the coroutine runs.
     loop: asyncio.AbstractEventLoop | None = None
+    #: Of OpenTelemetry, where somebody collects them.
+    span: Any = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     is_hit: bool = False
 
@@ -271,7 +274,7 @@ def _called(job: Job) -> Outcome:
         context = job.context()
         if not _is_wanted(job, context):
             return _unwanted(job)
-        returned = job.task.function(context)
+        returned = spanned(job.task.function, job.span, is_async=False)(context)
         if inspect.isawaitable(returned):
             returned = asyncio.run(_finished(returned))
         return completed(job, context, returned)
@@ -289,7 +292,8 @@ async def _awaited(job: Job) -> None:
     try:
         context = job.context()
         if _is_wanted(job, context):
-            outcome = completed(job, context, await job.task.function(context))
+            function = spanned(job.task.function, job.span, is_async=True)
+            outcome = completed(job, context, await function(context))
         else:
             outcome = _unwanted(job)
     except (asyncio.CancelledError, TaskStopped):

@@ -48,7 +48,7 @@ from test_rig.workflow.states import RunStatus, TaskStatus
 from test_rig.workflow.store import Store, WorkerLost
 from test_rig.workflow.timers import Timers
 from test_rig.workflow.tracing import Tracing
-from test_rig.workflow.values import decoded, encoded
+from test_rig.workflow.values import Values, decoded, encoded
 from test_rig.workflow.waiting import ELSEWHERE, Waiter, Waiters, crash_of
 
 __all__ = ["Engine"]
@@ -121,9 +121,9 @@ class Engine:
             self._known = {**self._known, pair: workflow}
             self.look()
 
-    def submit(self, run: RunRow, workflow: Workflow, context: dict[str, Any]) -> None:
+    def submit(self, run: RunRow, workflow: Workflow, context: Values) -> None:
         """Record a run and begin with it, or let it wait where there is too much to do."""
-        self._inbox.put((self._on_submit, run, workflow, context))
+        self._inbox.put((self._on_submit, run, workflow, context, self._tracing.caller()))
 
     def wait_for(self, run_id: str) -> Waiter:
         """Return what will have the run's result: None where another worker has it."""
@@ -226,7 +226,7 @@ class Engine:
 
     # Messages
 
-    def _on_submit(self, run: RunRow, workflow: Workflow, context: dict[str, Any]) -> None:
+    def _on_submit(self, run: RunRow, workflow: Workflow, context: Values, caller: Any) -> None:
         self._known.setdefault((workflow.name, workflow.version), workflow)
         now = time.time()
         is_later = run.not_before is not None and run.not_before > now
@@ -239,7 +239,7 @@ class Engine:
             return
         run.status, run.owner, run.started = RunStatus.RUNNING, self.worker, now
         self._batch.runs.append(run)
-        active = self._activate(run, workflow, context)
+        active = self._activate(run, workflow, context, caller)
         self._apply(active, active.plan.begin(now))
 
     def _on_wait(self, run_id: str, future: Waiter) -> None:
@@ -347,7 +347,7 @@ class Engine:
     def _take(self, saved: Saved, now: float) -> None:
         run = saved.run
         workflow = self._known[run.workflow, run.version]
-        active = self._activate(run, workflow, decoded(run.input))
+        active = self._activate(run, workflow, decoded(run.input), None)
         active.steps.extend(saved.steps)
         if run.recoveries > self.limits.max_recoveries:
             what = f"its worker died {run.recoveries} times; it is not tried again"
@@ -358,7 +358,7 @@ class Engine:
         if run.wanted is not None and run.id in self._runs:
             self._ask(active, run.wanted, now)
 
-    def _activate(self, run: RunRow, workflow: Workflow, context: dict[str, Any]) -> Active:
+    def _activate(self, run: RunRow, workflow: Workflow, context: Values, caller: Any) -> Active:
         plan = Plan(
             run.id,
             workflow.graph,
@@ -370,7 +370,7 @@ class Engine:
             size=len(run.input),
         )
         active = self._runs[run.id] = Active(run, workflow, plan)
-        active.span = self._tracing.began(run)
+        active.span = self._tracing.began(run, caller)
         if run.deadline is not None:
             self._timers.later(run.deadline - time.time(), self._on_run_late, run.id)
         return active
@@ -392,6 +392,7 @@ class Engine:
                 self._ready.announce(active, command.key)
             elif isinstance(command, Retry):
                 batch.attempts.append(command.row)
+                self._tracing.recorded(active.span, command.row)
                 if command.row.next_at is not None and self._on_progress is not None:
                     self._tell(active.run, command.row.key, TaskStatus.PENDING, command.row.attempt)
             elif isinstance(command, Wake):
@@ -461,6 +462,7 @@ class Engine:
             limit=self.limits.max_context_bytes,
             deliver=self._deliver,
             deadline=None if task.timeout_s is None else time.time() + task.timeout_s,
+            span=self._tracing.attempt(active.span, key),
         )
         plan.started(key)
         if self._on_progress is not None:
@@ -468,10 +470,10 @@ class Engine:
             self._inbox.put((_nothing,))
         if task.child is not None:
             self._attempts.hold(job)
-            row = self._children.begin(job, active.run.priority)
-            self._inbox.put(
-                (self._on_submit, row, task.child, decoded(row.input)) if row else (self._on_look,)
-            )
+            if (row := self._children.begin(job, active.run.priority)) is None:
+                self.look()
+            else:
+                self._inbox.put((self._on_submit, row, task.child, decoded(row.input), job.span))
             return
         self._attempts.start(job)
         if not self._is_marking:

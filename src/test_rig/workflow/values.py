@@ -17,8 +17,10 @@ import msgspec
 
 from test_rig.errors import ContextInvalid, Problem
 
-__all__ = ["MAX_CONTEXT_BYTES", "copied", "decoded", "encoded"]
+__all__ = ["MAX_CONTEXT_BYTES", "Values", "copied", "decoded", "encoded"]
 
+#: A context: JSON values by key.
+Values = dict[str, Any]
 #: How much JSON the context of one run may be, unless said otherwise.
 MAX_CONTEXT_BYTES = 64 * 1024 * 1024
 _MAX_DEPTH = 200

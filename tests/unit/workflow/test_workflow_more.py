@@ -15,6 +15,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -229,24 +230,73 @@ def test_a_run_beyond_its_time_is_timed_out(executor: Executor) -> None:
     assert executor.run(slow, timeout_s=30).status is RunStatus.TIMED_OUT
 
 
-def test_spans_are_made_where_somebody_collects_them(executor: Executor) -> None:
-    """One for the run, one below it for each task; failures say why."""
-
-    def failing(context: dict[str, Any]) -> None:
-        raise ValueError("broken")
-
+@pytest.fixture
+def spans(executor: Executor) -> Iterator[InMemorySpanExporter]:
+    """What the executor's spans are given to when they end."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     executor.engine._tracing = Tracing(provider)
-    executor.run(Workflow("w", [task("bad")(failing)]))
-    step, run = exporter.get_finished_spans()
-    assert (run.name, step.name) == ("workflow w", "task bad")
-    assert step.parent is not None
-    assert run.context is not None
-    assert step.parent.span_id == run.context.span_id
-    assert "broken" in str(step.status.description)
+    yield exporter
     provider.shutdown()
+
+
+def below(exporter: InMemorySpanExporter) -> list[tuple[str, str | None]]:
+    """Return the spans in the order of their ends, each with the one that it is below."""
+    ended = exporter.get_finished_spans()
+    names = {each.context.span_id: each.name for each in ended}
+    return [(each.name, names[each.parent.span_id] if each.parent else None) for each in ended]
+
+
+def test_spans_are_made_where_somebody_collects_them(
+    executor: Executor, spans: InMemorySpanExporter
+) -> None:
+    """One for the run, one below it for each attempt, also of what is skipped; failures say why."""
+
+    def failing(context: dict[str, Any]) -> None:
+        raise ValueError("broken")
+
+    bad = task("bad", retries=1, retry_delay_s=0.01)(failing)
+    skipped_too = task("next", dependencies=["bad"])(lambda context: None)
+    executor.run(Workflow("w", [bad, skipped_too]))
+    tasks = [(name, "workflow w") for name in ("task bad", "task bad", "task next")]
+    assert below(spans) == [*tasks, ("workflow w", None)]
+    first, second, skipped, run = spans.get_finished_spans()
+    numbers = [(each.attributes or {})["workflow.attempt"] for each in (first, second)]
+    assert numbers == [1, 2]
+    told = [str(each.status.description) for each in (first, second, skipped, run)]
+    assert ["broken" in text for text in told] == [True, True, False, False]
+    assert run.status.status_code is StatusCode.ERROR
+
+
+def test_spans_of_callers_tasks_and_children_are_one_trace(
+    executor: Executor, spans: InMemorySpanExporter
+) -> None:
+    """What a task's code traces is below its attempt, whether it is awaited or not."""
+    own = executor.engine._tracing._tracer
+
+    def called(context: dict[str, Any]) -> None:
+        with own.start_as_current_span("in a thread"):
+            pass
+
+    async def awaited(context: dict[str, Any]) -> None:
+        with own.start_as_current_span("on the loop"):
+            pass
+
+    child = Workflow("inner", [task("b")(awaited)])
+    outer = Workflow("outer", [task("a")(called), child.as_task("sub", dependencies=["a"])])
+    with own.start_as_current_span("caller"):
+        executor.run(outer)
+    assert below(spans) == [
+        ("in a thread", "task a"),
+        ("task a", "workflow outer"),
+        ("on the loop", "task b"),
+        ("task b", "workflow inner"),
+        ("workflow inner", "task sub"),
+        ("task sub", "workflow outer"),
+        ("workflow outer", "caller"),
+        ("caller", None),
+    ]
 
 
 def test_what_is_ready_starts_while_another_result_is_being_recorded(
