@@ -151,8 +151,9 @@ def test_connecting_takes_as_long_as_is_said() -> None:
             full.setblocking(False)
             full.connect_ex(server.getsockname())
         port = server.getsockname()[1]
-        assert took_s(1.0, port) >= 0.9
-        assert took_s(0.1, port) < took_s(3.0, port)
+        short_s, long_s = took_s(0.1, port), took_s(2.0, port)
+    assert long_s >= 1.9
+    assert short_s < long_s - 1
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,15 @@ def test_what_flaps_is_told_once_and_again_when_it_is_calm() -> None:
     assert len(later) <= 1
 
 
+def test_changes_that_lie_further_apart_do_not_flap() -> None:
+    """Than `flap_window_s` has room for."""
+    play = Play(flap_changes=4, flap_window_s=100)
+    told = []
+    for turn in range(12):
+        told += play.at(50 * turn, alert(status="resolved" if turn % 2 else "firing"))
+    assert len(told) == 12
+
+
 def test_an_alert_that_is_of_no_rule_is_forgotten_in_time() -> None:
     """Nobody will say when it is over; the next one is told anew."""
     play = Play(stale_s=60, repeat_s=0)

@@ -186,18 +186,25 @@ def test_the_oldest_dead_letters_go_beyond_the_limit(tmp_path: Path) -> None:
     assert {each.id for each in DeadLetters(spool_path(tmp_path, "r")).newest()} == {"n3", "n4"}
 
 
-def test_dead_letters_are_sent_again_when_the_breaker_closes(tmp_path: Path) -> None:
-    """A receiver that comes back gets what was given up, once."""
+@pytest.mark.parametrize(("redrive", "after"), [(True, ["n2", "n1", "n3"]), (False, ["n2", "n3"])])
+def test_dead_letters_are_sent_again_when_the_breaker_closes(
+    tmp_path: Path, redrive: bool, after: list[str]
+) -> None:
+    """A receiver that comes back gets what was given up, once; where that is wanted."""
     is_up = False
     receiver = Receiver(lambda event: DELIVERED if is_up else retry("away"))
-    with running(tmp_path, receiver, max_attempts=2, breaker_failures=2) as pipe:
+    options = {"max_attempts": 2, "breaker_failures": 2, "redrive": redrive}
+    with running(tmp_path, receiver, **options) as pipe:
         pipe.offer([number(1)])
         until(lambda: pipe.snapshot()["dead_letters"])
         until(lambda: pipe.snapshot()["breaker"] == "open")
         is_up = True
         pipe.offer([number(2)])
-        until(lambda: pipe.snapshot()["delivered"] == 2)
-    assert receiver.ids[-2:] == ["n2", "n1"]
+        until(lambda: pipe.snapshot()["delivered"] == len(after) - 1)
+        pipe.offer([number(3)])
+        until(lambda: pipe.snapshot()["delivered"] == len(after))
+        assert pipe.snapshot()["redriven"] == redrive
+    assert receiver.ids[2:] == after
 
 
 def test_no_call_is_made_while_the_breaker_is_open(tmp_path: Path) -> None:

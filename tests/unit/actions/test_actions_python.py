@@ -226,11 +226,15 @@ def test_paths_folder_and_environment_are_those_of_the_settings(
         assert running.status()["last_result"] == ["found", str(tmp_path), "north", False]
 
 
-def test_a_virtual_environment_is_used(tmp_path: Path) -> None:
-    """The script runs in its Python."""
+@pytest.mark.parametrize(
+    ("option", "place"), [("venv_path", "env"), ("python_executable", "env/bin/python")]
+)
+def test_a_virtual_environment_is_used(tmp_path: Path, option: str, place: str) -> None:
+    """The script runs in its Python, whichever way that is named."""
     venv.create(tmp_path / "env", with_pip=False)
     text = "import sys\ndef on_measurement(data):\n    return sys.prefix\n"
-    with Running(tmp_path, text, venv_path=str(tmp_path / "env")) as running:
+    options: dict[str, Any] = {option: str(tmp_path / place)}
+    with Running(tmp_path, text, **options) as running:
         running.send(measurement())
         assert running.status()["last_result"] == str(tmp_path / "env")
 

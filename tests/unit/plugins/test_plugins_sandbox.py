@@ -101,8 +101,14 @@ def test_programs_can_be_started_in_it(worker: Worker) -> None:
 
 def test_the_driver_grants_what_its_options_say(tmp_path: Path) -> None:
     """And options of a sandbox without one are refused."""
-    (tmp_path / "script.py").write_text(SCRIPT + "def get_status(): return interfaces()\n")
-    given = {"script_path": str(tmp_path / "script.py"), "sandbox_network": False}
+    (tmp_path / "granted").mkdir()
+    text = f"def get_status(): return [write({str(tmp_path / 'granted' / 'x')!r}), interfaces()]\n"
+    (tmp_path / "script.py").write_text(SCRIPT + text)
+    given = {
+        "script_path": str(tmp_path / "script.py"),
+        "sandbox_network": False,
+        "sandbox_writable": [str(tmp_path / "granted")],
+    }
     with pytest.raises(SettingsError, match="need sandbox = true"):
         create_driver("python", given)
     driver = create_driver("python", {**given, "sandbox": True})
@@ -115,7 +121,7 @@ def test_the_driver_grants_what_its_options_say(tmp_path: Path) -> None:
         finally:
             await driver.stop(timeout_s=30)
 
-    assert asyncio.run(ask()) == ["lo"]
+    assert asyncio.run(ask()) == [1, ["lo"]]
 
 
 def test_a_refused_sandbox_is_a_clear_error(tmp_path: Path) -> None:
