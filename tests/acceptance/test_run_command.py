@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,8 @@ def test_what_is_no_text_costs_its_own_verdict_only(rig: Run, postgres_url: str)
         "GarbageHandler": "error",
         "LastGoodHandler": "passed",
     }
-    assert found["HalfCharacterHandler"]["reason"] == "\\ud800"
+    assert found["HalfCharacterHandler"]["reason"] == "\\ud800\x1b[31m"
+    assert "\x1b" not in finished.stderr
     assert found["HalfStatementHandler"]["statements"][0]["sql"] == "SELECT '\\ud800'"
     assert found["BytesHandler"]["statements"][0]["sql"] == "SELECT 1"
 
@@ -262,6 +264,61 @@ class TunedHandler(PyStateHandler):
     )
     finished = rig("run", "tuned.py", "--url", "sqlite://", "--set", "TunedHandler.label=given")
     assert finished.returncode == 0, finished.stdout
+
+
+def test_a_setting_for_nobody_is_told(rig: Run) -> None:
+    """A class whose name is misspelled would silently keep its default."""
+    chosen = ("run", str(EARLIER / "test_display_names.py"), "--url", "sqlite://", "--set")
+    finished = rig(*chosen, "SpelingsHandler.rows=3")
+    assert finished.returncode == 0, finished.stderr
+    assert "--set SpelingsHandler.rows has no effect" in finished.stderr
+    assert "no effect" not in rig(*chosen, "SpellingsHandler.rows=3").stderr
+
+
+def test_what_a_handler_started_ends_with_its_file(rig: Run, tmp_path: Path) -> None:
+    """Also in a session of its own, whose parent is gone, with the rig's pipes in its hands."""
+    text = """
+import os, subprocess, sys
+from test_rig_python import PyState, PyStateHandler
+class StartingHandler(PyStateHandler):
+    def execute(self, context):
+        if os.fork() == 0:
+            os.setsid()
+            subprocess.Popen(["sleep", "1000"], close_fds=False)
+            os._exit(0)
+        os.wait()
+        subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        assert context.connection.execute_query("SELECT 1 AS one") == [{"one": 1}]
+        return PyState.completed()
+"""
+    (tmp_path / "starting.py").write_text(text)
+    finished = rig("run", "starting.py", "--url", "sqlite://", env={"STARTED_BY": str(tmp_path)})
+    assert finished.returncode == 0, finished.stdout
+    assert started_by(str(tmp_path)) == []
+
+
+def started_by(mark: str) -> list[str]:
+    """Return the commands of processes with this value of STARTED_BY."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"STARTED_BY={mark}".encode() in (place / "environ").read_bytes():
+                found.append((place / "cmdline").read_text())
+    return found
+
+
+def test_a_state_that_cannot_be_served_names_its_class(rig: Run, tmp_path: Path) -> None:
+    """Not only the test in whose machine it was to serve."""
+    text = "from test_rig import StateHandler\nclass LastHandler(StateHandler):\n"
+    (tmp_path / "last.py").write_text(f"{text}    state = 'Completed'\n")
+    finished = rig("run", "last.py", "--url", "sqlite://")
+    assert finished.returncode == 1
+    assert "last.py:2: LastHandler" in finished.stderr
+
+
+def test_help_tells_tables_in_brackets(rig: Run) -> None:
+    """Which are no style."""
+    assert "[suites]" in rig("run", "--help").stdout
 
 
 def test_a_missing_setting_says_where_to_give_it(rig: Run, tmp_path: Path) -> None:

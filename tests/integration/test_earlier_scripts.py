@@ -133,7 +133,8 @@ def test_a_folder_of_handlers_with_several_connections_runs(url: str, folder: Pa
     handlers = load_python_handlers(machine, folder)
     assert handlers.names == ("CountingHandler", "LazyHandler", "ReconnectingHandler")
     states = [str(visit.state) for visit in _passed(machine.run()).visits()]
-    assert [name for name in states if name.endswith("Handler")] == list(handlers.names)
+    tests = [name for name in states if name.endswith("Handler")]
+    assert tuple(dict.fromkeys(tests)) == handlers.names
     assert states.count("Connecting") == 3
 
 

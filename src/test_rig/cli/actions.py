@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Hand measurements and alerts to files, servers and scripts, as `[actions]` says.",
+    help="Hand measurements and alerts to files, servers and scripts, as `\\[actions]` says.",
     no_args_is_help=True,
 )
 app.add_typer(dlq_app, name="dlq")

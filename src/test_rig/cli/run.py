@@ -37,8 +37,8 @@ Suite = Annotated[
     list[str] | None,
     typer.Option(
         "--suite",
-        help="A suite of the settings' table [suites], or a folder of that name here, in src or in "
-        "tests.",
+        help="A suite of the settings' table \\[suites], or a folder of that name here, in src or "
+        "in tests.",
         show_default=False,
     ),
 ]

@@ -9,10 +9,16 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from test_rig.report import shown_text
 from test_rig.suite import FileDone, HandlerBegan, HandlerDone, SuiteEvent
 from test_rig.verdict import HandlerResult, ResultStatus, TargetInfo
 
 __all__ = ["SuiteProgress"]
+
+#: The whole of it is in the report.
+_LONGEST_REASON = 500
+#: Evidence has no longer ones.
+_LONGEST_SQL = 4000
 
 _WORDS = {
     ResultStatus.PASSED: ("passed", "green"),
@@ -55,7 +61,8 @@ class SuiteProgress:
             self._running.pop(event.source, None)
             self._print(_line(event.result))
             if self._verbose and event.result.traceback:
-                self._print(Text(event.result.traceback))
+                for line in event.result.traceback.splitlines():
+                    self._print(Text(shown_text(line)))
             if self._show_sql:
                 self._print_statements(event.result)
         elif isinstance(event, FileDone):
@@ -72,7 +79,7 @@ class SuiteProgress:
     def _print_statements(self, result: HandlerResult) -> None:
         for each in result.statements:
             end = each.error or ("" if each.row_count is None else f"{each.row_count} rows")
-            sql = " ".join(each.sql.split())
+            sql = shown_text(" ".join(each.sql.split()), limit=_LONGEST_SQL)
             line = f"SQL [{each.session}] {each.duration_s * 1000:8.2f} ms  {sql}  {end}"
             self._print(Text(line.rstrip()))
         if result.statement_count > len(result.statements):
@@ -104,5 +111,6 @@ def _line(result: HandlerResult) -> Text:
     if result.is_doubtful:
         line.append("  doubtful", style="yellow")
     if result.reason:
-        line.append(f"  {' '.join(result.reason.split())}", style="not bold default")
+        reason = shown_text(" ".join(result.reason.split()), limit=_LONGEST_REASON)
+        line.append(f"  {reason}", style="not bold default")
     return line

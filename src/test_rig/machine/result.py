@@ -62,13 +62,19 @@ class RunResult(Finished):
         return self.status is ResultStatus.PASSED
 
     def visits(self) -> tuple[Visit, ...]:
-        """Return the visits to states, in order."""
+        """Return the visits to states, in order.
+
+        Where a whole test goes on after a detour it is told again: it came back to its state.
+        """
         visits: list[Visit] = []
-        # A detour of a whole test stands within its visit.
+        # A detour of a whole test lies within its visit.
         begun: list[tuple[int, int]] = []
         for entry in self.trace:
             if entry.phase is Phase.ENTER:
                 begun.append((len(visits), entry.start_ns))
+                visits.append(Visit(entry.state, entry.handler, 0))
+            elif entry.phase is Phase.EXECUTE and begun[-1][0] < len(visits) - 1:
+                begun[-1] = (len(visits), entry.start_ns)
                 visits.append(Visit(entry.state, entry.handler, 0))
             place, start_ns = begun[-1]
             spent_ns = entry.start_ns + entry.duration_ns - start_ns

@@ -444,6 +444,8 @@ class Runner:
         def work() -> None:
             for session in self._context.sessions():
                 if not getattr(session, "is_usable", True):
+                    if not is_expected and session is self._context.connection:
+                        self._ledger.note("it ended with its connection closed, or lost")
                     continue
                 if not is_expected and getattr(session, "in_transaction", False):
                     name = getattr(session, "name", "a session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from test_rig.rig.places import EMBEDDED_URLS, absolute_url, target_of
 from test_rig.runs import RunFolder, RunStatus, RunWriter
 from test_rig.settings import AppConfig
 from test_rig.suite import (
+    FileDone,
     FileTask,
     HandlerDone,
     HandlerLimits,
@@ -32,6 +34,8 @@ from test_rig.telemetry import Emit
 from test_rig.verdict import HandlerResult, SuiteResult, SuiteVerdict, TargetInfo, Verdict
 
 __all__ = ["HandlerOptions", "SuiteRun", "run_handlers"]
+
+_LOG = logging.getLogger("test_rig.rig")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +161,7 @@ def _run_on(
         on_output=on_output,
         emit=emit,
     )
+    _tell_unused(how.values, files)
     return SuiteResult(
         target=info,
         handlers=tuple(result for each in files for result in each.results),
@@ -188,6 +193,20 @@ def _order(config: AppConfig, target: Target, how: HandlerOptions) -> Order:
         log_level="DEBUG" if test.verbose else config.logging.level.upper(),
         pool_size=config.database.pool_size,
     )
+
+
+def _tell_unused(values: Mapping[str, object], files: Sequence[FileDone]) -> None:
+    """Warn of single values for a class that nothing of what was run is called.
+
+    Where a file could not be loaded nobody knows what it has.
+    """
+    if any(each.problems for each in files):
+        return
+    known = {name for each in files for name in each.named}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and name.endswith("Handler") and name not in known:
+            key = next(iter(value), "")
+            _LOG.warning("--set %s.%s has no effect: there is no class of that name", name, key)
 
 
 def _merged(settings: Mapping[str, Any], values: Mapping[str, object]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from test_rig.processes import ended_how, kill_group, start_own_code
+from test_rig.processes import ended_how, kill_group, kill_marked, start_own_code
 from test_rig.suite.journal import Journal
 from test_rig.suite.order import Message, Order
 
@@ -51,7 +51,7 @@ class Child:
 
     def __init__(self, order: Order, on_output: Callable[[str], None]) -> None:
         self._on_output = on_output
-        self._marker = secrets.token_hex(8)
+        self._marker, self._process_mark = secrets.token_hex(8), secrets.token_hex(8)
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._printed = bytearray()
         self._parts: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -64,6 +64,7 @@ class Child:
             [str(writing), str(memory)],
             descriptors=[writing, memory],
             output=subprocess.PIPE,
+            mark=self._process_mark,
         )
         os.close(writing)
         self._output_thread = threading.Thread(target=self._read_output, daemon=True)
@@ -160,6 +161,7 @@ class Child:
     def __exit__(self, *exc: object) -> None:
         self.kill()
         self._process.wait()
+        kill_marked(self._process_mark)
         self.journal.close()
         if self._process.stdin is not None:
             with suppress(BrokenPipeError):

@@ -64,6 +64,8 @@ class FileDone:
     source: str
     results: tuple[HandlerResult, ...]
     problems: tuple[str, ...]
+    #: The names of its classes and files, as settings call them.
+    named: frozenset[str]
 
 
 SuiteEvent = HandlerBegan | HandlerDone | FileDone
@@ -183,12 +185,18 @@ class _Conductor:
                 scratch = stack.enter_context(self._target.scratch())
                 order = replace(order, target=scratch.url)
             results: list[HandlerResult] = []
-            problems = self._work(order, results)
-        event = FileDone(source=task.source, results=tuple(results), problems=problems)
+            named: set[str] = set()
+            problems = self._work(order, results, named)
+        event = FileDone(
+            source=task.source,
+            results=tuple(results),
+            problems=problems,
+            named=frozenset(named),
+        )
         self._on_event(event)
         return event
 
-    def _work(self, order: Order, results: list[HandlerResult]) -> tuple[str, ...]:
+    def _work(self, order: Order, results: list[HandlerResult], named: set[str]) -> tuple[str, ...]:
         """Run a file with as many workers as it takes; return what is wrong with it."""
         while not self._stop.is_set():
             with Child(replace(order, skip=len(results)), self._on_output) as child:
@@ -202,6 +210,7 @@ class _Conductor:
                 finally:
                     with self._guard:
                         self._children.discard(child)
+            named.update(turn.named)
             if turn.is_over:
                 return problems
         return ()
@@ -238,6 +247,7 @@ class _Turn:
         self._sessions: list[int] = []
         #: Whether the file is run to its end.
         self.is_over = False
+        self.named: tuple[str, ...] = ()
 
     def listen(self, results: list[HandlerResult]) -> tuple[str, ...]:
         problems: tuple[str, ...] = ()
@@ -250,6 +260,7 @@ class _Turn:
                 return problems + self._gone(message, results, chosen)
             if message.problems is not None:
                 problems, chosen = message.problems, len(message.chosen)
+                self.named = message.named
             elif message.began is not None:
                 self._running, self._sessions = message, []
                 limit_s = message.limit_s

@@ -96,6 +96,8 @@ class Message:
     #: The file was loaded: its problems, and the names of the handlers that were chosen.
     problems: tuple[str, ...] | None = None
     chosen: tuple[str, ...] = ()
+    #: The names of its classes and files, as settings call them; not only of those chosen.
+    named: tuple[str, ...] = ()
     #: A handler begins: its name and line, and by when it must be over.
     began: str | None = None
     line: int = 1

@@ -145,7 +145,9 @@ def _work(order: Order, tell: Tell, journal: Journal) -> int:
     problems = [str(problem) for problem in generation.problems]
     if seen_names and not generation.found and not problems:
         problems.append(f"{order.source}: {_NO_BASE[0]}: {', '.join(seen_names)} ({_NO_BASE[1]})")
-    tell(Message(problems=tuple(problems), chosen=tuple(case.name for case in cases)))
+    names = {name for each in generation.found for name in (each.name, each.file.stem)}
+    chosen = tuple(case.name for case in cases)
+    tell(Message(problems=tuple(problems), chosen=chosen, named=tuple(sorted(names))))
     for case in cases[order.skip :]:
         if not _run_one(order, case, tell, journal):
             return 0
@@ -216,8 +218,11 @@ def _run(
         context.pool_size = order.pool_size
         machine = DynamicStateMachine(context=context, limits=limits)
         own = {state for state, _ in handlers if state is not None}
-        for state, handler in handlers:
-            machine.register_handler(str(state), handler)
+        for (state, handler), found in zip(handlers, case.bound, strict=True):
+            try:
+                machine.register_handler(str(state), handler)
+            except UsageError as error:
+                raise UsageError(str(error), where=f"{found.where}: {found.name}") from error
         if test is not None:
             machine.register_test(test, name=case.name)
         recorder = Recorder(

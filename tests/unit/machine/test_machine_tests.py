@@ -79,8 +79,7 @@ def test_a_state_of_another_handler_is_a_detour():
     assert result.passed, result.error
     assert test.calls == ["enter", "execute", "execute", "execute", "exit"]
     # Once as a part of the machine's own way; then as detours, whatever they answer.
-    detours = ["ShowingImportJobDetails", "ShowingImportJobDetails"]
-    assert states(result)[6:] == ["ShowingImportJobDetails", "_Told", *detours]
+    assert states(result)[6:] == ["ShowingImportJobDetails", "_Told"] * 3
 
 
 def test_connecting_gives_a_fresh_connection():
@@ -101,6 +100,14 @@ def test_connecting_gives_a_fresh_connection():
     assert result.passed, result.error
     first, second = test.seen
     assert first is not second
+
+
+def test_the_way_shows_that_a_test_went_on_between_its_detours():
+    """Two reconnects in turn would look like one that was tried twice."""
+    result = run(_Told("Connecting", "Connecting", "Completed"))
+    states = [str(visit.state) for visit in result.visits()][6:]
+    assert states == ["_Told", "Connecting", "_Told", "Connecting", "_Told"]
+    assert sum(visit.duration_ns for visit in result.visits()) <= result.duration_ns
 
 
 def test_a_state_that_nobody_serves_means_once_more():

@@ -76,6 +76,20 @@ def test_an_exception_that_cannot_be_told_is_an_error() -> None:
     assert str(result.reason).startswith("_MuteError: it cannot tell what")
 
 
+def test_a_handler_that_closes_its_connection_is_told_so() -> None:
+    """Who comes after it in its machine has none."""
+
+    def execute(context: StateContext) -> str:
+        assert ask(context, "SELECT 1 AS one") == [{"one": 1}]
+        assert context.connection is not None
+        context.connection.close()
+        return "Completed"
+
+    (remark,) = judged(execute).remarks
+    assert remark.kind is RemarkKind.LEFT
+    assert "its connection closed" in remark.text
+
+
 def test_an_endless_message_is_cut_and_costs_no_time() -> None:
     """Looking for passwords in a word of a megabyte took minutes, once."""
     result = judged(lambda _: "Error: " + "x" * 1_000_000)

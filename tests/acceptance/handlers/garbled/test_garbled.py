@@ -7,7 +7,7 @@ from test_rig_python import PyState, PyStateHandler
 
 class HalfCharacterHandler(PyStateHandler):
     def execute(self, context):
-        return PyState.error("\ud800")
+        return PyState.error("\ud800\x1b[31m")
 
 
 class HalfStatementHandler(PyStateHandler):
