@@ -137,10 +137,14 @@ class Forgetful(Sets):
 
 
 class Losing(LostUpdate):
-    """Claims to have read what was there at the beginning."""
+    """Claims of every twentieth row to have read what was there at the beginning."""
+
+    def __init__(self) -> None:
+        self._count = itertools.count()
 
     def perform(self, speech: Speech, request: Request) -> Any:
-        return super().perform(speech, request) * 0
+        value = super().perform(speech, request)
+        return value if next(self._count) % 20 else 0
 
 
 class Skipping(Monotonic):
@@ -164,11 +168,22 @@ class Deaf(Internal):
 
 
 class Careless(WriteSkew):
-    """Claims without looking."""
+    """Does not see that the other side has claimed the round."""
+
+    def __init__(self) -> None:
+        self._before: dict[tuple[int, int], int] = {}
 
     def perform(self, speech: Speech, request: Request) -> Any:
-        super().perform(speech, request)
-        return (0, 0)
+        pair, turn, side = request.value
+        claimed = list(super().perform(speech, request))
+        if max(claimed) == turn:
+            speech.run("UPDATE skew SET v = ? WHERE k = ?", turn, 2 * pair + side)
+        for place, value in enumerate(claimed):
+            if value < turn:
+                self._before[pair, place] = value
+            else:
+                claimed[place] = self._before.get((pair, place), 0)
+        return tuple(claimed)
 
 
 @pytest.mark.parametrize(

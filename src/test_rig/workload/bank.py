@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from test_rig.history import OpType
-from test_rig.workload.flaws import READ_SKEW, Ledger
+from test_rig.verdict import WitnessHistory
+from test_rig.workload.evidence import Beside, witness_of_registers
+from test_rig.workload.flaws import READ_SKEW, Evidence, Ledger
 from test_rig.workload.speech import Speech
 from test_rig.workload.workload import Done, Plan, Request, Shown
 
@@ -49,12 +51,14 @@ class _Judge:
         self._ledger = Ledger()
         self._last_transfer_ns = -1
         self._reads = self._overlapping = 0
+        self._transfers = Beside()
 
     def feed(self, done: Done) -> None:
         if done.type is not OpType.OK:
             return
         if done.request.f == "transfer":
             self._last_transfer_ns = done.end_ns
+            self._transfers.add(done)
             return
         self._reads += 1
         self._overlapping += self._last_transfer_ns > done.start_ns
@@ -66,6 +70,7 @@ class _Judge:
                     f"process {done.process} read a total of {total}, not {self._total}: "
                     + ", ".join(f"account {account} has {value}" for account, value in done.value)
                 ),
+                evidence=lambda: _seen_in_part(done, self._transfers.of(done)),
             )
 
     def shown(self) -> tuple[Shown, ...]:
@@ -73,6 +78,32 @@ class _Judge:
 
     def coverage(self) -> tuple[tuple[str, int], ...]:
         return (("reads", self._reads), ("reads beside a committed transfer", self._overlapping))
+
+
+def _seen_in_part(read: Done, beside: Sequence[Done]) -> Evidence:
+    """Return what shows a transfer of which a read saw one account before it, and one after."""
+    found = dict(read.value)
+
+    def smallest() -> WitnessHistory | None:
+        for transfer in beside:
+            if transfer.value is None:
+                continue
+            rows = [(k, was, now) for k, was, now in transfer.value if was != now]
+            is_new = [found[k] == now for k, _, now in rows]
+            is_old = [found[k] == was for k, was, _ in rows]
+            if not ((is_new[0] and is_old[1]) or (is_new[1] and is_old[0])):
+                continue
+            moves = [mop for k, was, now in rows for mop in (("r", k, was), ("w", k, now))]
+            reads = [("r", k, found[k]) for k in sorted(k for k, _, _ in rows)]
+            before = [("w", k, was) for k, was, _ in rows]
+            shown = witness_of_registers(
+                [(transfer, moves), (read, reads)], ("G-single", "fractured-read"), before=before
+            )
+            if shown is not None:
+                return shown
+        return None
+
+    return smallest
 
 
 class Bank:
@@ -99,7 +130,10 @@ class Bank:
             payer, payee, amount = request.value
             if speech.run(_TAKE, amount, payer, amount):
                 speech.run(_GIVE, amount, payee)
-                return request.value
+                # What it made of them, before its COMMIT: (account, balance before, after).
+                now = [(payer, speech.one(_READ, payer), amount)]
+                now.append((payee, speech.one(_READ, payee), -amount))
+                return tuple((k, left + taken, left) for k, left, taken in now)
             return None
         if request.f == "read":
             return speech.rows(_READ_ALL)

@@ -26,6 +26,7 @@ __all__ = [
     "SESSION_BACKWARDS",
     "STALE_ELEMENT",
     "UNREPEATABLE",
+    "Evidence",
     "Ledger",
     "Recent",
     "seen_in_history",

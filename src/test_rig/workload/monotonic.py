@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from test_rig.history import OpType
+from test_rig.history import Mop, OpType
+from test_rig.verdict import WitnessHistory
+from test_rig.workload.evidence import Beside, witness_of_registers
 from test_rig.workload.flaws import (
     ABORTED_READ,
     FRACTURED_READ,
     LOST_UPDATE,
     SESSION_BACKWARDS,
     UNREPEATABLE,
+    Evidence,
     Ledger,
     Recent,
 )
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Monotonic"]
 
 _READ = "SELECT v FROM counters WHERE k = ?"
+#: What reads that differ may be called, the best name first.
+_NAMES = ("OTV", "monotonic-reads", "G-single", "fractured-read", "G-single-process")
 _INCREMENT = "UPDATE counters SET v = v + 1 WHERE k = ?"
 
 
@@ -57,9 +62,10 @@ class _Judge:
     def __init__(self) -> None:
         self._ledger = Ledger()
         self._counters: dict[int, _Counter] = {}
-        #: By process and key: the greatest value seen.
-        self._seen: Recent[tuple[int, int], list[int]] = Recent(lambda: [0], most=65536)
+        #: By process and key: the greatest value seen, and the read that saw it.
+        self._seen: Recent[tuple[int, int], list[tuple[int, Done]]] = Recent(list, most=65536)
         self._reads = self._beside = 0
+        self._increments = Beside()
 
     def feed(self, done: Done) -> None:
         key = done.request.value
@@ -69,6 +75,7 @@ class _Judge:
             counter.unknown += done.type is OpType.INFO
             if done.type is OpType.OK:
                 counter.last_end_ns = done.end_ns
+                self._increments.add(done)
         elif done.type is OpType.OK:
             self._read(done, counter)
 
@@ -81,14 +88,20 @@ class _Judge:
         if second != first:
             flaw = FRACTURED_READ if second < first else UNREPEATABLE
             self._ledger.add(
-                flaw, lambda: f"{who} read {first} and then {second} {of} in one transaction"
+                flaw,
+                lambda: f"{who} read {first} and then {second} {of} in one transaction",
+                evidence=lambda: _explained([done], self._increments.of(done)),
             )
         before = self._seen[done.process, done.request.value]
-        if first < (was := before[0]):
+        if before and first < before[0][0]:
+            was, earlier = before[0]
             self._ledger.add(
-                SESSION_BACKWARDS, lambda: f"{who} read {first} {of} after it had read {was}"
+                SESSION_BACKWARDS,
+                lambda: f"{who} read {first} {of} after it had read {was}",
+                evidence=lambda: _explained([earlier, done], self._increments.of(done)),
             )
-        before[0] = max(before[0], first, second)
+        if not before or before[0][0] < max(first, second):
+            before[:] = [(max(first, second), done)]
         if done.request.f == "read-last":
             self._settle(second, counter, of)
 
@@ -108,6 +121,25 @@ class _Judge:
 
     def coverage(self) -> tuple[tuple[str, int], ...]:
         return (("reads", self._reads), ("reads beside a committed increment", self._beside))
+
+
+def _explained(reads: Sequence[Done], increments: Sequence[Done]) -> Evidence:
+    """Return what shows reads of a counter, with those who made what they saw."""
+    counter = reads[0].request.value
+    seen = [value for read in reads for value in read.value]
+
+    def smallest() -> WitnessHistory | None:
+        made = {each.value: each for each in increments if each.request.value == counter}
+        values = range(min(seen) + 1, max(seen) + 1)
+        if any(value not in made for value in values):
+            return None  # who made it has been forgotten, or never answered
+        deeds: list[tuple[Done, Sequence[Mop]]] = [
+            (made[value], (("r", counter, value - 1), ("w", counter, value))) for value in values
+        ]
+        deeds += [(read, [("r", counter, value) for value in read.value]) for read in reads]
+        return witness_of_registers(deeds, _NAMES, before=[("w", counter, min(seen))])
+
+    return smallest
 
 
 class Monotonic:
@@ -133,5 +165,5 @@ class Monotonic:
     def perform(self, speech: Speech, request: Request) -> Any:
         if request.f == "increment":
             speech.run(_INCREMENT, request.value)
-            return request.value
+            return speech.one(_READ, request.value)  # what it made of it
         return tuple(speech.one(_READ, request.value) for _ in range(2))

@@ -8,13 +8,22 @@ and lost if the last read misses it too; one that was read though it was refused
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from test_rig.history import OpType
-from test_rig.workload.flaws import ABORTED_READ, LOST_ELEMENT, STALE_ELEMENT, Ledger, Recent
+from test_rig.history import Mop, OpType
+from test_rig.workload.evidence import witness_of_registers
+from test_rig.workload.flaws import (
+    ABORTED_READ,
+    LOST_ELEMENT,
+    STALE_ELEMENT,
+    Evidence,
+    Ledger,
+    Recent,
+)
 from test_rig.workload.keys import RotatingKeys
 from test_rig.workload.speech import Speech
-from test_rig.workload.workload import Done, Plan, Request, Shown
+from test_rig.workload.workload import Done, Flaw, Plan, Request, Shown
 
 if TYPE_CHECKING:
     from random import Random
@@ -56,9 +65,10 @@ class _Set:
     __slots__ = ("added", "failed", "missed", "seen")
 
     def __init__(self) -> None:
-        #: When each element's commit was answered.
-        self.added: dict[int, int] = {}
-        self.failed, self.seen = set[int](), set[int]()
+        #: By element: whose commit was answered, who was refused, and who read it first.
+        self.added: dict[int, Done] = {}
+        self.failed: dict[int, Done] = {}
+        self.seen: dict[int, Done] = {}
         #: Elements that a read should have found, and who read.
         self.missed: dict[int, Done] = {}
 
@@ -79,42 +89,45 @@ class _Judge:
         group, element = done.request.value
         known = self._sets[group]
         if done.type is OpType.OK:
-            known.added[element] = done.end_ns
+            known.added[element] = done
         elif done.type is OpType.FAIL:
-            known.failed.add(element)
+            known.failed[element] = done
             if element in known.seen:
-                self._dirty(element, group)
+                self._dirty(element, done, known.seen[element])
 
-    def _dirty(self, element: int, group: int) -> None:
-        told = f"element {element} of set {group} was read, and its add had failed"
-        self._ledger.add(ABORTED_READ, lambda: told)
+    def _dirty(self, element: int, adder: Done, reader: Done) -> None:
+        told = f"element {element} of set {reader.request.value} was read, and its add had failed"
+        evidence = partial(_met, element, adder, reader, 1)
+        self._ledger.add(ABORTED_READ, lambda: told, evidence=evidence)
 
     def _read(self, done: Done) -> None:
         self._reads += 1
         group = done.request.value
         known, found = self._sets[group], set(done.value)
-        for element in found & known.failed:
-            self._dirty(element, group)
+        for element in found & known.failed.keys():
+            self._dirty(element, known.failed[element], done)
         for element in found & known.missed.keys():
-            self._found(STALE_ELEMENT, element, known.missed.pop(element))
-        known.seen |= found
-        for element, ended_ns in known.added.items():
-            if ended_ns < done.start_ns:
+            self._found(STALE_ELEMENT, element, known, known.missed.pop(element))
+        for element in found:
+            known.seen.setdefault(element, done)
+        for element, adder in known.added.items():
+            if adder.end_ns < done.start_ns:
                 self._checked += 1
                 if element not in found:
                     known.missed.setdefault(element, done)
         if done.request.f == "read-last":
             for element in sorted(known.missed):
-                self._found(LOST_ELEMENT, element, done)
+                self._found(LOST_ELEMENT, element, known, done)
             known.missed.clear()
 
-    def _found(self, flaw: Any, element: int, reader: Done) -> None:
+    def _found(self, flaw: Flaw, element: int, known: _Set, reader: Done) -> None:
         self._ledger.add(
             flaw,
             lambda: (
                 f"process {reader.process} read set {reader.request.value} without element "
                 f"{element}, whose commit had been answered"
             ),
+            evidence=partial(_met, element, known.added[element], reader, None),
         )
 
     def shown(self) -> tuple[Shown, ...]:
@@ -122,6 +135,14 @@ class _Judge:
 
     def coverage(self) -> tuple[tuple[str, int], ...]:
         return (("reads", self._reads), ("elements that a read had to find", self._checked))
+
+
+def _met(element: int, adder: Done, reader: Done, seen: int | None) -> Evidence:
+    """Return what shows of an element, as a row that was written, what a read found of it."""
+    added: Sequence[Mop] = (("w", element, 1),)
+    deeds = [(adder, added), (reader, (("r", element, seen),))]
+    names = ("G1a", "read-your-writes", "G-single-process", "G-single-realtime")
+    return lambda: witness_of_registers(deeds, names)
 
 
 class Sets:

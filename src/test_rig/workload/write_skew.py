@@ -8,10 +8,12 @@ order the second of the two finds what the first one did.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from test_rig.history import Mop, OpType
-from test_rig.workload.flaws import PHANTOM_SKEW, Ledger, Recent
+from test_rig.workload.evidence import witness_of_registers
+from test_rig.workload.flaws import PHANTOM_SKEW, Evidence, Ledger, Recent
 from test_rig.workload.history_judge import HistoryJudge
 from test_rig.workload.speech import Speech
 from test_rig.workload.workload import Done, Plan, Request, Shown
@@ -60,6 +62,18 @@ def _is_free(claimed: Sequence[int], turn: int) -> bool:
     return max(claimed) < turn
 
 
+def _both_found_none(one: Done, other: Done) -> Evidence:
+    """Return what shows it of rows: each read both as not there, and wrote its own."""
+
+    def mops(done: Done) -> Sequence[Mop]:
+        _, group, side = done.request.value
+        rows = (2 * group, 2 * group + 1)
+        return (*(("r", row, None) for row in rows), ("w", rows[side], 1))
+
+    deeds = [(one, mops(one)), (other, mops(other))]
+    return lambda: witness_of_registers(deeds, ("G2-item",))
+
+
 class _PhantomJudge:
     def __init__(self) -> None:
         self._ledger = Ledger()
@@ -81,6 +95,7 @@ class _PhantomJudge:
                         f"processes {other.process} and {done.process} both "  # type: ignore[misc]  # bound now, called at once
                         f"claimed round {turn} of pair {pair}, and each had found it free"
                     ),
+                    evidence=partial(_both_found_none, other, done),
                 )
         ended.append(done)
 

@@ -245,3 +245,82 @@ def test_the_levels_that_forbid_a_flaw_are_told(
     (shown,) = shown_by(name, history)
     assert shown.flaw.forbidden_by == forbidding
     assert shown.witnesses
+
+
+def moved(payer: int, payee: int, amount: int, at: tuple[int, int]) -> Done:
+    """Return a transfer by process 1, of accounts that had 100 each."""
+    made = ((payer, 100, 100 - amount), (payee, 100, 100 + amount))
+    return done("transfer", (payer, payee, amount), made, at=at, process=1)
+
+
+EXPLAINED = {
+    "a transfer in part, answered later": (
+        "bank",
+        [done("read-each", (1, 2), ((1, 100), (2, 105)), at=(0, 8)), moved(1, 2, 5, (1, 9))],
+        {"before", "0", "1"},
+    ),
+    "a transfer in part, answered before": (
+        "bank",
+        [moved(2, 1, 5, (1, 3)), done("read-each", (1, 2), ((1, 100), (2, 95)), at=(0, 8))],
+        {"before", "0", "1"},
+    ),
+    "a counter that grew between two reads": (
+        "monotonic",
+        [
+            done("increment", 1, 5, at=(1, 3), process=1),
+            done("increment", 1, 6, at=(1, 4), process=2),
+            done("read", 1, (4, 6), at=(0, 9)),
+        ],
+        {"before", "0", "1", "2"},
+    ),
+    "a counter that shrank between two reads": (
+        "monotonic",
+        [done("increment", 1, 5, at=(1, 3), process=1), done("read", 1, (5, 4), at=(0, 9))],
+        {"before", "0", "1"},
+    ),
+    "a counter that shrank in a session": (
+        "monotonic",
+        [
+            done("increment", 1, 5, at=(1, 3), process=1),
+            done("read", 1, (5, 5), at=(4, 5)),
+            done("read", 1, (4, 4), at=(6, 7)),
+        ],
+        {"before", "0", "1"},
+    ),
+    "an element that was refused": (
+        "set",
+        [added(7, (0, 1), FAIL), done("read", 1, (7,), at=(2, 3), process=1)],
+        {"0", "1"},
+    ),
+    "an element that is gone": (
+        "set",
+        [added(7, (0, 1)), done("read-last", 1, (), at=(2, 3), process=1)],
+        {"0", "1"},
+    ),
+    "two absences ended": ("write-skew-predicate", [claim(0, True), claim(1, True)], {"0", "1"}),
+}
+
+
+@pytest.mark.parametrize(("name", "history", "processes"), EXPLAINED.values(), ids=EXPLAINED)
+def test_a_finding_tells_who_read_what_of_whom(
+    name: str, history: list[Done], processes: set[str]
+) -> None:
+    """Its smallest history has edges around a cycle, or the one that should not be."""
+    (shown,) = shown_by(name, history)
+    witness = shown.evidence()
+    assert witness is not None
+    assert {each.process for each in witness.transactions} <= processes
+    assert {"0"} < {each.process for each in witness.transactions}
+    assert witness.edges
+    assert witness.why
+
+
+def test_what_nobody_is_known_to_have_done_is_told_in_words_alone() -> None:
+    """Money that no transfer moved, and a counter that nobody made grow."""
+    for name, history in (
+        ("bank", [done("read-each", (1, 2), ((1, 100), (2, 105)), at=(0, 8))]),
+        ("monotonic", [done("read", 1, (4, 5), at=(0, 9))]),
+    ):
+        (shown,) = shown_by(name, history)
+        assert shown.evidence() is None
+        assert shown.witnesses
