@@ -131,6 +131,11 @@ class CampaignFolder:
             return False
         return False
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether one of its runs has begun, or somebody is about to begin."""
+        return self.is_worked_on or any(self.runs.iterdir())
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Work on it: nobody else does during this block, nor after a kill is it held.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from test_rig.campaign.cluster import Cluster
@@ -90,6 +90,10 @@ def reopen_campaign(name: str, config: AppConfig, *, against: str | None = None)
 
 def _opened(folder: CampaignFolder, ready: Ready, config: AppConfig, against: str | None) -> Opened:
     record = folder.record()
+    if record.store != _safe_store(config) and not folder.has_begun:
+        # A store that was not named, or not reached, binds nobody.
+        record = replace(record, store=_safe_store(config))
+        folder.write(record)
     if record.store is None and config.campaigns.url is not None:
         what = "its progress is recorded in a file in its folder"
         raise UsageError(what, where=str(folder.path), todo="leave --store out")

@@ -49,7 +49,8 @@ def told(found: Described, *, with_tracebacks: bool = False) -> str:
     if found.error:
         lines.append(f"  {found.error}")
     if run.recoveries:
-        lines.append(f"  taken over {run.recoveries} times from workers that died")
+        times = "once" if run.recoveries == 1 else f"{run.recoveries} times"
+        lines.append(f"  taken over {times} from workers that died")
     width = max((len(task.key) for task in found.tasks), default=0)
     for task in found.tasks:
         lines += _task(task, width, with_tracebacks)

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 import uuid
 import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import fields
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from threading import Lock
 from typing import Any
 
-from test_rig.errors import RigError, RunRefused, UnknownName, WorkflowError
+from test_rig.errors import (
+    Problem,
+    RigError,
+    RunRefused,
+    UnknownName,
+    WorkflowError,
+    WorkflowInvalid,
+)
 from test_rig.workflow.active import Limits, Progress, new_id
 from test_rig.workflow.definition import Workflow
 from test_rig.workflow.engine import Engine
@@ -114,7 +124,7 @@ class Executor(Ledger):
         if durability not in ("full", "normal"):
             raise UnknownName("durability", durability, ("full", "normal"))
         address = read_address(database_url, backend=backend)
-        self.limits = Limits(**limits)
+        self.limits = _limits(limits)
         store: Store = open_store(
             address,
             lease_s=self.limits.lease_s,
@@ -283,6 +293,16 @@ def _end(engine: Engine, store: Store) -> None:
     store.close()
 
 
+def _limits(given: Mapping[str, Any]) -> Limits:
+    known = [each.name for each in fields(Limits)]
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f" (limits: {', '.join(known)})"
+            raise TypeError(f"Executor has no option {name!r}{hint}")
+    return Limits(**given)
+
+
 def _careful(told: Callable[[Progress], None]) -> Callable[[Progress], None]:
     """Return a listener whose mistakes cost no run."""
 
@@ -305,4 +325,8 @@ def _moment(delay: float | timedelta | datetime | None, now: float) -> float | N
         return None
     if isinstance(delay, datetime):
         return delay.timestamp()
-    return now + (delay.total_seconds() if isinstance(delay, timedelta) else float(delay))
+    wait_s = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    if not isinstance(wait_s, int | float) or not math.isfinite(wait_s):
+        what, todo = f"{delay!r} is no time", "seconds from now, a timedelta, or a datetime"
+        raise WorkflowInvalid([Problem(where="delay", what=what, todo=todo)])
+    return now + wait_s

@@ -24,6 +24,8 @@ Values = dict[str, Any]
 #: How much JSON the context of one run may be, unless said otherwise.
 MAX_CONTEXT_BYTES = 64 * 1024 * 1024
 _MAX_DEPTH = 200
+#: So much of the way to a value that is nested too deep says where it is.
+_TOLD_CHARS = 80
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
@@ -89,8 +91,9 @@ def _slowly(values: dict[Any, Any], where: str) -> tuple[str, Any, bool]:
 def _problems(value: object, path: str, depth: int = 0) -> Iterator[Problem]:
     if value is None or isinstance(value, bool | int):
         return
-    if depth > _MAX_DEPTH:
-        yield Problem(where=path, what=f"nested deeper than {_MAX_DEPTH}, or within itself")
+    if depth > _MAX_DEPTH and not isinstance(value, str | float):
+        short = path if len(path) <= _TOLD_CHARS else f"{path[:_TOLD_CHARS]}..."
+        yield Problem(where=short, what=f"nested deeper than {_MAX_DEPTH}, or within itself")
     elif isinstance(value, float):
         if not math.isfinite(value):
             yield Problem(where=path, what=f"{value} is no JSON number")

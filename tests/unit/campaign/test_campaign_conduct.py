@@ -129,6 +129,7 @@ def test_what_cannot_be_compared_is_told_before_anything_is_made(
     assert not (tmp_path / "campaigns").exists()
     first = opened(1)
     first.folder.write(replace(first.folder.record(), store="postgresql://db/elsewhere"))
+    (first.folder.runs / "one").mkdir()
     with pytest.raises(UsageError, match="recorded in postgresql://db/elsewhere"):
         opened(2, against=first.folder.id)
     assert list_campaigns(tmp_path / "campaigns") == (first.folder,)
@@ -164,3 +165,15 @@ def test_a_campaign_is_reported_by_its_folder_id_and_name(
     for name in (str(one.folder.path), one.folder.id, "small"):
         told = CliRunner().invoke(app, [name, "--format", form], catch_exceptions=False)
         assert told.stdout.startswith(start)
+
+
+def test_a_store_that_was_never_used_can_be_changed(opened: Callable[..., Opened]) -> None:
+    """It was wrong, or forgotten; once a run has begun its records are where they are."""
+    folder = opened(1).folder
+    folder.write(replace(folder.record(), store="postgresql://db/wrong"))
+    assert opened(1).folder == folder
+    assert folder.record().store is None
+    (folder.runs / "one").mkdir()
+    folder.write(replace(folder.record(), store="postgresql://db/used"))
+    with pytest.raises(UsageError, match="recorded in postgresql://db/used"):
+        opened(1)

@@ -277,6 +277,19 @@ def test_limits_that_nothing_could_run_with_are_refused(wrong: dict[str, Any]) -
         Executor("sqlite://:memory:", **wrong)
 
 
+def test_a_misspelt_option_of_an_executor_is_told_with_a_near_one() -> None:
+    """As that of a task is."""
+    with pytest.raises(TypeError, match="no option 'max_taks'; did you mean 'max_tasks'"):
+        Executor("sqlite://:memory:", max_taks=3)
+
+
+@pytest.mark.parametrize("delay", ["tomorrow", float("nan"), float("inf")])
+def test_a_delay_that_is_no_time_is_refused(executor: Executor, delay: Any) -> None:
+    """Instead of running at once, or never."""
+    with pytest.raises(WorkflowInvalid, match="delay"):
+        executor.submit(Workflow("w", [task("a")(lambda context: None)]), delay=delay)
+
+
 def test_a_run_with_a_key_is_run_once(executor: Executor) -> None:
     """Whoever submits it again gets the first one's result."""
     ran: list[int] = []

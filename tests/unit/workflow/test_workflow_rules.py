@@ -69,8 +69,9 @@ def test_a_context_within_itself_and_one_too_large_are_refused() -> None:
     """The first has no JSON; the second names its largest key."""
     loop: dict[str, Any] = {}
     loop["again"] = loop
-    with pytest.raises(ContextInvalid, match="deeper"):
+    with pytest.raises(ContextInvalid, match="deeper") as caught:
         encoded(loop, where="context")
+    assert len(str(caught.value)) < 200, "where it begins says enough"
     with pytest.raises(ContextInvalid, match=r"'big'.*limit is 100"):
         encoded({"small": 1, "big": "x" * 200}, where="context", limit=100)
 

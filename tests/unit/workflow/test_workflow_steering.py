@@ -131,6 +131,16 @@ def test_what_must_not_be_pruned_is_refused(say: Say, words: str) -> None:
         say("prune", f"--older-than={age}", *rest, raises=True)
 
 
+def test_a_store_that_cannot_be_written_is_told(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite only says that it cannot open it."""
+    Path(store.removeprefix("sqlite:///")).mkdir()  # a file could be opened by root in any case
+    monkeypatch.setattr("os.access", lambda *anything: False)
+    with pytest.raises(WorkflowError, match="make it and its folder writable"):
+        Executor(store)
+
+
 def test_an_event_reaches_its_run_once(store: str, say: Say) -> None:
     """The first one of a name counts, and what it brings is JSON."""
     waiting = task("waiting", wait_for="approved")(lambda c: {"by": c["approved"]["by"]})

@@ -100,10 +100,17 @@ class SqliteStore(SqlStore):
             self._migrate()
         except sqlite3.Error as error:
             self.close()
-            raise WorkflowError(f"cannot open the store: {error}", where=self.place) from error
+            todo = None if self._is_writable() else "make it and its folder writable"
+            raise WorkflowError(
+                f"cannot open the store: {error}", where=self.place, todo=todo
+            ) from error
         except WorkflowError:
             self.close()
             raise
+
+    def _is_writable(self) -> bool:
+        file = Path(self.place).absolute()
+        return os.access(file.parent, os.W_OK) and (not file.exists() or os.access(file, os.W_OK))
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
