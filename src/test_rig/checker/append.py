@@ -95,21 +95,21 @@ def infer(history: History, kernels: Kernels) -> Shown:
     )  # fmt: skip
     seen = np.empty(mops, np.int32)
     elements = kernels(compare)(type_, mop_start, f, *lists, number, longest, seen, is_troubled)
+    before, after = np.full(mops, -1, np.int32), np.empty(mops, np.int32)
     if is_troubled.any():
         sifted_start, sifted = np.empty(mops, np.int64), np.empty(elements, np.int64)
         kernels(sift)(
             type_, value, *lists, number, owner, next_append, index_start, index,
-            is_troubled, seen, marks, sifted_start, sifted, counts, is_unsound,
+            is_troubled, seen, marks, sifted_start, sifted, counts, is_unsound, before,
         )  # fmt: skip
         kernels(reorder)(
             value, number, index_start, index, is_troubled, is_unsound, seen, marks,
             sifted_start, sifted, longest, order_start, order, order_size, position,
         )  # fmt: skip
         del sifted_start, sifted
-    before, after = np.empty(mops, np.int32), np.empty(mops, np.int32)
     unread, unread_first = np.zeros(keys, np.int32), np.full(keys, -1, np.int32)
     edges = kernels(link)(
-        *rows, owner, next_append, index_start, index, is_troubled, is_unsound, seen, marks,
+        type_, mop_start, f, number, owner, next_append, is_troubled, is_unsound, seen, marks,
         order_start, order, order_size, position, unread, unread_first, before, after,
     )  # fmt: skip
     shown = Shown(

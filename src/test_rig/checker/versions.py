@@ -242,12 +242,14 @@ def sift(
     sifted: Ints,
     counts: Bytes,
     is_unsound: Bytes,
+    before: Int32s,
 ) -> None:
     """Look at the reads of troubled keys value by value, and keep what was not rolled back.
 
     Marks reads DUPLICATE, GARBAGE, ABORTED, DIRTY, INTERMEDIATE, and INTERNAL where one saw what
-    its transaction appended only later; fills the sifted values of
-    each read from `sifted_start` on, and how many they are (`seen`).
+    its transaction appended only later; fills the sifted values of each read from `sifted_start`
+    on, how many they are (`seen`), and the last append of another transaction among them (`before`,
+    which stays -1 where there is none).
     """
     stamp = np.zeros(len(seen), np.int32)  # the last read and one
     total = 0
@@ -284,7 +286,9 @@ def sift(
                 if is_dirty and type_[owner[mop]] == _OK:
                     marks[read] |= DIRTY
                 counts[owner[mop]] = 1
-                if mop > read and owner[mop] == owner[read]:
+                if owner[mop] != owner[read]:
+                    before[read] = mop
+                elif mop > read:
                     marks[read] |= INTERNAL
             sifted[total] = each
             total += 1
@@ -358,15 +362,9 @@ def link(
     type_: Bytes,
     mop_start: Ints,
     f: Bytes,
-    value: Ints,
-    element_start: Ints,
-    element_count: Int32s,
-    element: Ints,
     number: Int32s,
     owner: Int32s,
     next_append: Int32s,
-    index_start: Ints,
-    index: Int32s,
     is_troubled: Bytes,
     is_unsound: Bytes,
     seen: Int32s,
@@ -382,11 +380,11 @@ def link(
 ) -> int:
     """Find the version before and after each micro-operation; return how many edges follow.
 
-    Fills for each append the append of the version before it (`before`), for each read the last
-    append of another transaction that it saw (`before`) and the one of the next version (`after`);
-    -1 for none, also where it is the transaction's own, -2 for all appends that nobody read of a
-    key that has several. Marks reads INTERMEDIATE, INTERNAL (one that saw what its transaction
-    appended only later) and LOST.
+    Fills for each append the append of the version before it (`before`, which is -1 so far but for
+    reads of unsound keys), for each read the last append of another transaction that it saw
+    (`before`) and the one of the next version (`after`); -1 for none, also where it is the
+    transaction's own, -2 for all appends that nobody read of a key that has several. Marks reads
+    INTERMEDIATE, INTERNAL (one that saw what its transaction appended only later) and LOST.
     """
     count = len(order_size)
     for mop in range(len(f)):
@@ -406,7 +404,8 @@ def link(
     for transaction in range(len(type_)):
         for mop in range(mop_start[transaction], mop_start[transaction + 1]):
             key = number[mop]
-            before[mop] = after[mop] = -1
+            after[mop] = -1
+            saw = seen[mop]
             start, size = order_start[key], order_size[key]
             if f[mop] == _APPEND:
                 place = position[mop]
@@ -423,7 +422,6 @@ def link(
                 if before[mop] >= 0:
                     edges += 1
                 continue
-            saw = seen[mop]
             if saw < 0:
                 continue
             if marks[mop] & UPDATE and not marks[mop] & INCOMPATIBLE:
@@ -435,21 +433,8 @@ def link(
                     marks[mop] |= LOST
             if is_unsound[key]:
                 # Whom it read is certain, whatever the order of versions is.
-                begin = index_start[key]
-                mask = index_start[key + 1] - begin - 1
-                for place in range(element_count[mop] - 1, -1, -1):
-                    each = element[element_start[mop] + place]
-                    mixed = each ^ (each << 13)
-                    mixed ^= mixed >> 7
-                    mixed ^= mixed << 17
-                    slot = (mixed ^ (mixed >> 32)) & mask
-                    while index[begin + slot] >= 0 and value[index[begin + slot]] != each:
-                        slot = (slot + 1) & mask
-                    found = index[begin + slot]
-                    if found >= 0 and owner[found] != transaction and type_[owner[found]] != _FAIL:
-                        before[mop] = found
-                        edges += 1
-                        break
+                if before[mop] >= 0:
+                    edges += 1
                 continue
             if stamp[key] != transaction + 1 or saw > most[key]:
                 stamp[key] = transaction + 1
@@ -462,6 +447,7 @@ def link(
             place = saw - 1
             while place >= 0 and owner[order[start + place]] == transaction:
                 place -= 1
+            before[mop] = -1
             if place >= 0:
                 before[mop] = order[start + place]
                 edges += 1
