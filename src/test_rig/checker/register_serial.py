@@ -118,7 +118,11 @@ def _schedule(
     reader: Any,
     tried: int,
 ) -> Any:
-    """Let run what may run, the first in the given order first."""
+    """Let run what may run, the first in the given order first.
+
+    Before `tried_until` each was tried once; those of them for which something has changed since
+    wait to be tried again.
+    """
     keys = len(writer_start) - 1
     done = np.zeros(len(rank), dtype=np.bool_)
     following = np.full(len(rank), -1, dtype=np.int32)
@@ -136,10 +140,16 @@ def _schedule(
     result = np.empty(len(order), dtype=np.int32)
     size = 0
     waiting: Any = [0]
-    for place in range(1, len(order)):
-        waiting.append(place)
-    while len(waiting) > 0:
-        each = order[heappop(waiting)]
+    waits = np.zeros(len(order), dtype=np.bool_)
+    tried_until = 1
+    while len(waiting) > 0 or tried_until < len(order):
+        if len(waiting) > 0:
+            now = heappop(waiting)
+            waits[now] = False
+        else:
+            now = tried_until
+            tried_until += 1
+        each = order[now]
         if done[each] or (before[each] >= 0 and not done[before[each]]):
             continue
         is_ready = True
@@ -161,7 +171,10 @@ def _schedule(
         result[size] = each
         size += 1
         if following[each] >= 0:
-            heappush(waiting, np.int64(rank[following[each]]))
+            then = np.int64(rank[following[each]])
+            if then < tried_until and not waits[then]:
+                heappush(waiting, then)
+                waits[then] = True
         for read in range(read_start[each], read_start[each + 1]):
             left[key[read_mop[read]]] -= 1
         for place in range(write_start[each], write_start[each + 1]):
@@ -169,7 +182,10 @@ def _schedule(
             last[key[mop]] = mop
             left[key[mop]] = reader_start[mop + 1] - reader_start[mop]
             for index in range(reader_start[mop], reader_start[mop + 1]):
-                heappush(waiting, np.int64(rank[owner[read_mop[reader[index]]]]))
+                then = np.int64(rank[owner[read_mop[reader[index]]]])
+                if then < tried_until and not waits[then]:
+                    heappush(waiting, then)
+                    waits[then] = True
         reads = read_start[each + 1] - read_start[each]
         writes = write_start[each + 1] - write_start[each]
         for turn in range(reads + writes):
@@ -182,16 +198,21 @@ def _schedule(
                 mop = last[number]
                 for index in range(reader_start[mop], reader_start[mop + 1]):
                     other = owner[read_mop[reader[index]]]
-                    if not done[other]:
-                        heappush(waiting, np.int64(rank[other]))
+                    then = np.int64(rank[other])
+                    if not done[other] and then < tried_until and not waits[then]:
+                        heappush(waiting, then)
+                        waits[then] = True
             if left[number] > 1:
                 continue
             while first[number] < writer_start[number + 1] and done[order[writer[first[number]]]]:
                 first[number] += 1
             some = 0
             for index in range(first[number], writer_start[number + 1]):
-                if not done[order[writer[index]]]:
-                    heappush(waiting, np.int64(writer[index]))
+                then = np.int64(writer[index])
+                if not done[order[then]]:
+                    if then < tried_until and not waits[then]:
+                        heappush(waiting, then)
+                        waits[then] = True
                     some += 1
                     if some == tried:
                         break
