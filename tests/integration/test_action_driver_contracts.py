@@ -16,6 +16,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from test_action_messengers import MQTT_HOST, MQTT_PORT, NATS, need_port
 
+from action_events import reading
 from servers.kafka_mock import MockCluster
 from servers.private import free_port
 from test_rig.actions import Driver, create_driver
@@ -117,7 +118,7 @@ class TestNats(Contract):
         self.root, self.got = f"rig-{uuid.uuid4().hex}", []
 
         async def hear(message: Any) -> None:
-            self.got.append(json.loads(message.data)["id"])
+            self.got.append(json.loads(message.data))
 
         with asyncio.Runner() as runner:
             loop = runner.get_loop()
@@ -136,14 +137,21 @@ class TestNats(Contract):
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
 
-    def make(self) -> Driver:
+    def make(self, **options: str) -> Driver:
         """Return the driver."""
-        return create_driver("nats", {"servers": NATS, "subject": f"{self.root}.{{{{ type }}}}"})
+        place = {"servers": NATS, "subject": f"{self.root}.{{{{ type }}}}"}
+        return create_driver("nats", {**place, **options})
+
+    def test_the_instrument_s_payload_comes_where_it_is_wanted(self) -> None:
+        """As its receivers have it."""
+        self._sent(self.make(payload="instrument"), [reading(400)])
+        self.drain()
+        assert self.got[0]["type"] == "display_update"
 
     def received(self) -> list[str]:
         """Return what was heard, to the end."""
         self.drain()
-        return self.got
+        return [each["id"] for each in self.got]
 
     def unreachable(self) -> Driver:
         """No server."""
@@ -165,7 +173,7 @@ class TestMqtt(Contract):
             if message.payload == b"over":
                 self.is_over.set()
             else:
-                self.got.append(json.loads(message.payload)["id"])
+                self.got.append(json.loads(message.payload))
 
         client.on_message = hear
         client.on_subscribe = lambda *_: self.is_there.set()
@@ -177,16 +185,26 @@ class TestMqtt(Contract):
         client.disconnect()
         client.loop_stop()
 
-    def make(self) -> Driver:
+    def make(self, **options: str) -> Driver:
         """Return the driver."""
-        place = {"host": MQTT_HOST, "port": int(MQTT_PORT)}
-        return create_driver("mqtt", {**place, "topic": self.topic})
+        place = {"host": MQTT_HOST, "port": int(MQTT_PORT), "topic": self.topic}
+        return create_driver("mqtt", {**place, **options})
+
+    def test_the_instrument_s_payload_comes_where_it_is_wanted(self) -> None:
+        """As its receivers have it."""
+        self._sent(self.make(payload="instrument"), [reading(400)])
+        self.drain()
+        assert self.got[0]["type"] == "display_update"
 
     def received(self) -> list[str]:
         """Return what was heard before a last message."""
+        self.drain()
+        return [each["id"] for each in self.got]
+
+    def drain(self) -> None:
+        """Wait until all that was published has come."""
         self.client.publish(self.topic, b"over", qos=1)
         assert self.is_over.wait(PATIENCE_S)
-        return self.got
 
     def unreachable(self) -> Driver:
         """No broker."""

@@ -16,6 +16,7 @@ from confluent_kafka import Consumer
 
 from action_events import alert, clearing, delivered, number, reading
 from servers.kafka_mock import MockCluster
+from servers.private import free_port
 from test_rig.actions import Actions, Delivery, Fate, create_driver, read_plan
 from test_rig.errors import SettingsError
 
@@ -160,6 +161,14 @@ def test_a_broker_that_goes_and_comes_back_gets_everything(tmp_path: Path) -> No
             until_delivered(actions, 5)
         values = [value["value"] for _, _, value in read(own.brokers, "t", 5)]
     assert sorted(set(values)) == [1, 2, 3, 4, 5]
+
+
+def test_no_broker_is_told_once_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    """Not for each try to connect."""
+    config = {"brokers": f"127.0.0.1:{free_port()}", "timeout_s": 0.5}
+    with pytest.raises(ConnectionError, match="Connection refused"):
+        asyncio.run(create_driver("kafka", config).start())
+    assert not [each for each in caplog.records if each.levelname != "DEBUG"]
 
 
 def test_the_producer_gives_up_after_its_time() -> None:

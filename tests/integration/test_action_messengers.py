@@ -188,10 +188,13 @@ def test_connecting_takes_as_long_as_is_said(type: str, config: dict[str, str]) 
             asyncio.run(asyncio.wait_for(driver.start(), 30))
         return refused.value
 
+    took_s = []
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        begun = time.monotonic()
-        refusal(mute.getsockname()[1], 0.3)
-        assert time.monotonic() - begun >= 0.3
+        for limit_s in (0.1, 2.0):
+            begun = time.monotonic()
+            refusal(mute.getsockname()[1], limit_s)
+            took_s.append(time.monotonic() - begun)
+    assert took_s[0] < took_s[1] - 1
     assert re.search("(?i)refused|connect call failed", str(refusal(free_port(), 600)))
 
 
@@ -213,9 +216,10 @@ def test_mqtt_gets_each_event(qos: int) -> None:
         assert {answer.fate for answer in answers[0]} == {Fate.DELIVERED}
         found = {}
         async with aiomqtt.Client(MQTT_HOST, int(MQTT_PORT)) as listener:
-            await listener.subscribe(f"{root}/#")
+            await listener.subscribe(f"{root}/#", qos=2)
             async with asyncio.timeout(30):
                 async for message in listener.messages:
+                    assert message.qos == qos
                     found[str(message.topic)] = json.loads(message.payload)
                     await listener.publish(str(message.topic), b"", retain=True, qos=1)
                     if len(found) == 2:

@@ -127,6 +127,15 @@ class KafkaOptions(Options):
         }
 
 
+class _Quiet:
+    """A log for librdkafka, which has a line for each try to connect: some ten a second."""
+
+    def log(self, level: int, text: str, *values: object) -> None:
+        """Take a line; what matters of it comes as an error too."""
+        del level
+        _LOG.debug(text, *values)
+
+
 class KafkaDriver:
     """Produces batches and waits for the brokers' answers."""
 
@@ -142,8 +151,12 @@ class KafkaDriver:
 
     async def start(self) -> None:
         """Make the producer and ask the cluster for its brokers."""
-        self._producer = self._new()
-        await asyncio.to_thread(self._producer.list_topics, timeout=self._options.timeout_s)
+        producer = self._producer = self._new()
+        try:
+            await asyncio.to_thread(producer.list_topics, timeout=self._options.timeout_s)
+        except KafkaException as exc:
+            producer.poll(0)  # what it knows of the reason
+            raise ConnectionError(self._with_reason(exc.args[0])) from exc
 
     async def send(self, batch: Sequence[Event]) -> Sequence[Delivery]:
         """Produce a batch; each message is answered by its own report."""
@@ -158,6 +171,8 @@ class KafkaDriver:
         if self._last_error.startswith("fatal"):
             # A producer that lost its way stays lost: the next batch gets a new one.
             self._last_error, self._producer = "", self._new()
+        elif DELIVERED in answers:
+            self._last_error = ""
         return [answer for answer in answers if answer is not None]
 
     async def stop(self, *, timeout_s: float) -> None:
@@ -182,7 +197,7 @@ class KafkaDriver:
         }
 
     def _new(self) -> Producer:
-        return Producer(self._options.producer(), logger=_LOG, error_cb=self._note)
+        return Producer(self._options.producer(), logger=_Quiet(), error_cb=self._note)
 
     def _note(self, error: KafkaError) -> None:
         self._last_error = f"{'fatal: ' if error.fatal() else ''}{error.str()}"
@@ -218,8 +233,13 @@ class KafkaDriver:
         if error.fatal():
             self._note(error)
         if error.retriable() or error.fatal() or error.code() in _LATER:
-            return retry(error.str())
+            return retry(self._with_reason(error))
         return rejected(error.str())
+
+    def _with_reason(self, error: KafkaError) -> str:
+        """Return an error with what the producer last complained of, which is often its cause."""
+        is_more = self._last_error and self._last_error not in error.str()
+        return f"{error.str()} ({self._last_error})" if is_more else str(error.str())
 
     def _key_of(self, event: Event) -> str:
         if self._key is not None:

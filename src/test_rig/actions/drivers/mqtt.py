@@ -89,7 +89,12 @@ class MqttDriver:
             max_inflight_messages=options.concurrency,
         )
         client.pending_calls_threshold = options.concurrency  # as many as are wanted are no warning
-        await client.__aenter__()
+        try:
+            await client.__aenter__()
+        except BaseException:
+            # A broker that does not answer leaves its socket open, and aiomqtt no way to close it.
+            client._client._sock_close()
+            raise
         self._client = client
 
     async def send(self, batch: Sequence[Event]) -> Sequence[Delivery]:
