@@ -49,7 +49,7 @@ from test_rig.workflow.store import Store, WorkerLost
 from test_rig.workflow.timers import Timers
 from test_rig.workflow.tracing import Tracing
 from test_rig.workflow.values import Values, decoded, encoded
-from test_rig.workflow.waiting import ELSEWHERE, Waiter, Waiters, crash_of
+from test_rig.workflow.waiting import ELSEWHERE, Waiter, Waiters, crash_of, refuse
 
 __all__ = ["Engine"]
 
@@ -154,7 +154,7 @@ class Engine:
             self._waiters.let_go(crash)
             while (message := self._inbox.get())[0] != self._on_close:
                 if message[0] == self._on_wait:
-                    message[2].set_exception(crash)
+                    refuse(message[2], crash)
 
     def _main(self) -> None:
         while not self._is_closing:
@@ -246,7 +246,7 @@ class Engine:
         if run_id in self._runs:
             self._waiters.add(run_id, future)
         elif self._broken is not None:
-            future.set_exception(self._broken)
+            refuse(future, self._broken)
         else:
             self._waiters.add(ELSEWHERE, future)  # where it is told should nothing be recorded
             self._after.append(self._waiters.send_on)

@@ -9,7 +9,7 @@ from test_rig.errors import WorkflowError
 from test_rig.workflow.result import WorkflowResult
 from test_rig.workflow.store import WorkerLost
 
-__all__ = ["ELSEWHERE", "Waiter", "Waiters", "crash_of"]
+__all__ = ["ELSEWHERE", "Waiter", "Waiters", "crash_of", "refuse"]
 
 #: In place of a run that another worker has.
 ELSEWHERE = ""
@@ -34,17 +34,24 @@ class Waiters:
     def send_on(self) -> None:
         """Tell those who wait for a run that is not here that the store has what there is of it."""
         for waiter in self.take(ELSEWHERE):
-            waiter.set_result(None)
+            with suppress(InvalidStateError):
+                waiter.set_result(None)
 
     def let_go(self, error: WorkflowError) -> None:
         """Tell all of them that nothing comes from here, and why."""
         runs, self._by_run = self._by_run, {}
         for waiter in [each for waiters in runs.values() for each in waiters]:
+            if not isinstance(error, WorkerLost):
+                refuse(waiter, error)
+                continue
             with suppress(InvalidStateError):
-                if isinstance(error, WorkerLost):
-                    waiter.set_result(None)  # another worker has the run: its result will be there
-                else:
-                    waiter.set_exception(error)
+                waiter.set_result(None)  # another worker has the run: its result will be there
+
+
+def refuse(waiter: Waiter, error: WorkflowError) -> None:
+    """Tell one who waits why nothing comes; whoever gave up waiting is not told."""
+    with suppress(InvalidStateError):
+        waiter.set_exception(error)
 
 
 def crash_of(error: Exception) -> WorkflowError:

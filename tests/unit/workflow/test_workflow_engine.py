@@ -13,6 +13,8 @@ import pytest
 from test_rig.errors import ContextInvalid, WorkflowError, WorkflowInvalid
 from test_rig.workflow import Executor, RunStatus, TaskStatus, Workflow, task
 from test_rig.workflow.catalog import forget
+from test_rig.workflow.store import WorkerLost
+from test_rig.workflow.waiting import ELSEWHERE, Waiter, Waiters
 
 
 @pytest.fixture
@@ -255,6 +257,21 @@ def test_whoever_listens_badly_costs_no_run(caplog: pytest.LogCaptureFixture) ->
         workflow = Workflow("w", [task("a")(lambda context: {"n": 1})])
         assert executor.run(workflow, timeout_s=30).final_context == {"n": 1}
     assert "no good listener" in caplog.text
+
+
+def test_whoever_gave_up_waiting_stops_no_engine() -> None:
+    """As `asyncio.wait_for` does with a handle: the others are told."""
+    for tell in (
+        lambda waiters: waiters.send_on(),
+        lambda waiters: waiters.let_go(WorkerLost("taken over")),
+        lambda waiters: waiters.let_go(WorkflowError("no store")),
+    ):
+        waiters, gone, patient = Waiters(), Waiter(), Waiter()
+        gone.cancel()
+        for each in (gone, patient):
+            waiters.add(ELSEWHERE, each)
+        tell(waiters)
+        assert patient.done()
 
 
 def test_nobody_waits_for_an_engine_that_failed(executor: Executor) -> None:
