@@ -76,6 +76,24 @@ def test_ctrl_c_ends_cleanly_with_what_there_is(start_rig: Start, tmp_path: Path
     assert [path.name for path in tmp_path.glob("test_rig_*")] == []
 
 
+def test_a_killed_run_leaves_a_history_that_can_be_judged(
+    rig: Run, start_rig: Start, only_run: Callable[[], Path]
+) -> None:
+    """Whole up to its last second, and nobody is accused of reading what was never written."""
+    running = start_rig(
+        "workload", "run", "list-append", "--url", "sqlite:///own.db", "--time", "90"
+    )
+    assert running.stderr is not None
+    for line in running.stderr:
+        if " committed, " in line:
+            break
+    running.kill()
+    running.communicate(timeout=60)
+    checked = rig("check", str(only_run()), "--level", "read uncommitted")
+    assert checked.returncode == 0, checked.stdout
+    assert "valid at read uncommitted" in checked.stdout
+
+
 def test_a_witness_is_replayed(rig: Run, only_run: Callable[[], Path], mariadb_url: str) -> None:
     """What chance found once is found again by order, and is not where the level forbids it."""
     options = ("--level", "repeatable-read", "--time", "60", "--stop-at-first", "--keys", "2")

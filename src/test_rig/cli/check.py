@@ -16,7 +16,7 @@ _CODES = {"valid": 0, "invalid": 1, "unknown": 3}
 
 
 def check(
-    history: Annotated[Path, typer.Argument(help="The file of the history.")],
+    history: Annotated[Path, typer.Argument(help="Its file, or the folder of a run.")],
     model: Annotated[
         str | None,
         typer.Option(help="list-append or rw-register; else the history tells."),
@@ -43,10 +43,10 @@ def check(
 
     from test_rig.checker import check as judge
     from test_rig.checker import of_model
-    from test_rig.cli.history import form_named
+    from test_rig.cli.history import form_named, history_file
     from test_rig.history import read_history
 
-    asked, whole = of_model(read_history(history, form_named(form)), model)
+    asked, whole = of_model(read_history(history_file(history), form_named(form)), model)
     found = judge(whole, level=level, model=asked)
     if witnesses is not None:
         from test_rig.rig import save_witnesses

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from test_rig.history import HistoryForm
 
-__all__ = ["app", "form_named"]
+__all__ = ["app", "form_named", "history_file"]
 
 app = typer.Typer(help="Files of histories.", no_args_is_help=True)
 
@@ -41,10 +41,29 @@ def convert(
 
     if to.exists() and source.exists() and to.samefile(source):
         raise UsageError("is the file that is read", where=str(to), todo="name another one")
+    source = history_file(source)
     forms = [form_named(name) for name in (source_form, to_form)]
     history = read_history(source, forms[0])
     write_history(history, to, forms[1])
     typer.echo(f"wrote {len(history)} transactions to {to}", err=True)
+
+
+def history_file(path: Path) -> Path:
+    """Return the file of a history; a run's folder with only one in it will do.
+
+    Raises:
+        UsageError: The folder has none or several.
+    """
+    from test_rig.errors import UsageError
+
+    if not path.is_dir():
+        return path
+    files = sorted(path.glob("histories/*"))
+    if len(files) == 1:
+        return files[0]
+    what = "the folder has several histories" if files else "the folder has no histories"
+    names = ", ".join(str(file) for file in files)
+    raise UsageError(what, where=str(path), todo=f"name one: {names}" if files else "name a file")
 
 
 def form_named(name: str | None) -> HistoryForm | None:

@@ -155,5 +155,9 @@ def write_ops(ops: Iterable[Op], path: Path, form: HistoryForm | None = None) ->
 
 
 def _write_lines(lines: Iterable[str], path: Path) -> None:
+    # What the form cannot hold is told with the first line, before the file is touched.
+    rest = iter(lines)
+    first = next(rest, "")
     with path.open("w", encoding="utf-8") as file:
-        file.writelines(lines)
+        file.write(first)
+        file.writelines(rest)

@@ -127,7 +127,13 @@ def _mops(value: object, *, is_known: bool) -> list[Mop]:
 
 
 def to_ops(history: History) -> list[Op]:
-    """Return the invocations and ends of a history, in their order in time."""
+    """Return the invocations and ends of a history, in their order in time.
+
+    Of a history that knows each session's order alone there are ends only, as `from_ops` takes
+    them.
+    """
+    if history.clock is Timescale.SESSION:
+        return [_op(history, place, (0, place, 1)) for place in range(len(history))]
     events: list[tuple[int, int, int, int]] = []
     for place in range(len(history)):
         start, end = int(history.start[place]), int(history.end[place])

@@ -98,6 +98,24 @@ def test_a_form_without_lists_refuses_them(name: str, tmp_path: Path) -> None:
         write_history(sample(), tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["it.edn", "it.jsonl"])
+def test_sessions_without_times_have_none_in_other_forms(name: str, tmp_path: Path) -> None:
+    """Operations have an order in their file, from which nothing is concluded of other sessions."""
+    write_history(registers(), tmp_path / "it.json")
+    of_sessions = read_history(tmp_path / "it.json")
+    assert of_sessions.clock is Timescale.SESSION
+    write_history(of_sessions, tmp_path / name)
+    assert same(read_history(tmp_path / name), of_sessions)
+
+
+def test_a_history_that_a_form_cannot_hold_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    """It is told before anything is written."""
+    (tmp_path / "it.plume").write_text("w(1,2,0,0)\n")
+    with pytest.raises(HistoryError, match="lists"):
+        write_history(sample(), tmp_path / "it.plume")
+    assert (tmp_path / "it.plume").read_text() == "w(1,2,0,0)\n"
+
+
 def test_a_torn_stream_is_read_up_to_its_last_whole_batch(tmp_path: Path) -> None:
     """Wherever a killed writer stopped, the batches before are there."""
     path = tmp_path / "h.arrow"
