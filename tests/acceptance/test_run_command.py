@@ -307,6 +307,24 @@ def started_by(mark: str) -> list[str]:
     return found
 
 
+def test_a_limit_that_is_none_is_that_handlers_error(rig: Run, tmp_path: Path) -> None:
+    """It names the class's attribute; the one after it runs."""
+    text = """
+from test_rig_python import PyStateHandler
+class SlowHandler(PyStateHandler):
+    timeout_s = "5 minutes"
+class EndlessHandler(PyStateHandler):
+    max_transitions = -1
+class GoodHandler(PyStateHandler):
+    timeout_s = 20
+"""
+    (tmp_path / "limits.py").write_text(text)
+    found = results(rig("run", "limits.py", "--url", "sqlite://", "--json"))
+    assert [each["status"] for each in found.values()] == ["error", "error", "passed"]
+    assert "limits.py:3: SlowHandler.timeout_s: '5 minutes' is no" in found["SlowHandler"]["reason"]
+    assert "EndlessHandler.max_transitions: -1 is too small" in found["EndlessHandler"]["reason"]
+
+
 def test_a_state_that_cannot_be_served_names_its_class(rig: Run, tmp_path: Path) -> None:
     """Not only the test in whose machine it was to serve."""
     text = "from test_rig import StateHandler\nclass LastHandler(StateHandler):\n"

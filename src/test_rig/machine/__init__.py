@@ -32,7 +32,7 @@ from test_rig.machine.imports import (
     CheckingImportJobsHandler,
     ShowingImportJobDetailsHandler,
 )
-from test_rig.machine.limits import Limits
+from test_rig.machine.limits import Limits, checked_seconds
 from test_rig.machine.loading import (
     PluginHandlers,
     bound_state,
@@ -114,6 +114,7 @@ __all__ = [
     "Visit",
     "Waiting",
     "bound_state",
+    "checked_seconds",
     "dynamic_state",
     "handler_tables",
     "is_handler",

@@ -27,6 +27,7 @@ from test_rig.machine import (
     StateContext,
     StateHandler,
     bound_state,
+    checked_seconds,
     handler_tables,
     is_handler,
 )
@@ -174,7 +175,11 @@ def _kind(found: Found) -> type:
 
 def _run_one(order: Order, case: _Case, tell: Tell, journal: Journal) -> bool:
     """Run one handler and tell its result; return whether this process can go on."""
-    limits = _limits(order, case)
+    refused: UsageError | None = None
+    try:
+        limits = _limits(order, case.test)
+    except UsageError as error:
+        limits, refused = _limits(order, None), error
     journal.begin()
     tell(Message(began=case.name, line=case.line, limit_s=limits.run_s or 0.0))
     measurements: tuple[Any, ...] = ()
@@ -182,6 +187,8 @@ def _run_one(order: Order, case: _Case, tell: Tell, journal: Journal) -> bool:
     if order.folder is not None:
         os.chdir(order.folder)  # whatever the handler before has done
     try:
+        if refused is not None:
+            raise refused
         result, run = _run(order, case, limits, tell, journal)
         measurements = run.measurements
         is_spoilt = any(" did not " in note for note in run.notes) or "left behind" in str(
@@ -194,18 +201,24 @@ def _run_one(order: Order, case: _Case, tell: Tell, journal: Journal) -> bool:
     return not is_spoilt
 
 
-def _limits(order: Order, case: _Case) -> Limits:
-    kind = None if case.test is None else _kind(case.test)
-    transitions = getattr(kind, "max_transitions", None)
-    timeout_s = getattr(kind, "timeout_s", None)
-    own_s = timeout_s if isinstance(timeout_s, int | float) and timeout_s > 0 else None
-    own = transitions if isinstance(transitions, int) and transitions > 0 else None
-    return Limits(
-        transitions=own or order.limits.transitions,
-        run_s=own_s or order.limits.handler_s,
-        run_name="test.timeout_secs" if own_s is None else f"{case.name}.timeout_s",
-        exit_s=order.limits.exit_s,
-    )
+def _limits(order: Order, test: Found | None) -> Limits:
+    """Return the limits of a test: its class's own, where it says some.
+
+    Raises:
+        UsageError: What its class says is no limit.
+    """
+    kind = None if test is None else _kind(test)
+    own_s, own_count = getattr(kind, "timeout_s", None), getattr(kind, "max_transitions", None)
+    run_s, run_name, count = order.limits.handler_s, "test.timeout_secs", order.limits.transitions
+    if test is not None and own_s is not None:
+        run_name = f"{test.name}.timeout_s"
+        run_s = checked_seconds(own_s, where=f"{test.where}: {run_name}")
+    if test is not None and own_count is not None:
+        where = f"{test.where}: {test.name}.max_transitions"
+        if isinstance(own_count, bool) or not isinstance(own_count, int) or own_count < 1:
+            raise UsageError(f"{own_count!r} is too small or no whole number", where=where)
+        count = own_count
+    return Limits(transitions=count, run_s=run_s, run_name=run_name, exit_s=order.limits.exit_s)
 
 
 def _run(
