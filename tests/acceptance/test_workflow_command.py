@@ -100,7 +100,7 @@ def test_an_interrupted_run_is_gone_on_with(
         (["run", "nowhere.py"], "nowhere.py"),
         (["run", "flow.py", "flo"], "did you mean 'flow'"),
         (["run", "flow.py", "flow", "--context", "[1]"], "JSON object"),
-        (["show", "nothing"], "there is no run 'nothing'"),
+        (["show", "last", "--store", "typo.db"], "there is no such workflow store"),
         (["list", "--store", "mysql://x/y"], "Invalid database URL format"),
         (["list", "--status", "gone"], "there is no state 'gone'"),
     ],
@@ -111,6 +111,14 @@ def test_wrong_use_is_told(rig: Any, flow: Path, words: list[str], text: str) ->
     assert done.returncode == 2, done.stdout
     assert text in done.stderr
     assert "Traceback" not in done.stderr
+    assert not (flow.parent / "typo.db").exists()
+
+
+def test_a_run_that_is_not_there_is_told(rig: Any, flow: Path) -> None:
+    """In a store that is there."""
+    assert rig("workflow", "run", str(flow), "flow").returncode == 1  # it fails, and is recorded
+    done = rig("workflow", "show", "nothing")
+    assert (done.returncode, "there is no run 'nothing'" in done.stderr) == (2, True)
 
 
 def test_a_worker_serves_what_others_leave_and_what_is_due(

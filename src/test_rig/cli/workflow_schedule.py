@@ -34,7 +34,7 @@ def add_schedule(
 ) -> None:
     """Run a workflow by a cron expression; a worker that knows it starts the runs."""
     values = read_context(context)
-    with open_ledger(store, config) as ledger:
+    with open_ledger(store, config, make=True) as ledger:
         ledger.schedule(
             name,
             workflow,

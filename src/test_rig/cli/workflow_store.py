@@ -43,11 +43,11 @@ def _settings(store: str | None, config: ConfigFiles) -> AppConfig:
     return load_config(CommonOptions(config=config or []), extra=extra)
 
 
-def open_ledger(store: str | None, config: ConfigFiles) -> Ledger:
-    """Look at the store."""
+def open_ledger(store: str | None, config: ConfigFiles, *, make: bool = False) -> Ledger:
+    """Look at the store; one in a file that is not there is made only where that is asked for."""
     from test_rig.workflow import Ledger
 
-    return Ledger.open(_settings(store, config).workflow.url)
+    return Ledger.open(_settings(store, config).workflow.url, make=make)
 
 
 @contextmanager

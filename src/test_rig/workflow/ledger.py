@@ -6,9 +6,10 @@ import builtins
 import time
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Self
 
-from test_rig.errors import RunRefused, UnknownName
+from test_rig.errors import RunRefused, UnknownName, UsageError
 from test_rig.workflow.cron import CATCH_UPS, CatchUp, next_due
 from test_rig.workflow.definition import Workflow
 from test_rig.workflow.describe import Described, described
@@ -37,14 +38,24 @@ class Ledger:
         self.store = store
 
     @classmethod
-    def open(cls, database_url: str) -> Ledger:
+    def open(cls, database_url: str, *, make: bool = False) -> Ledger:
         """Open a store to look at it.
 
+        Args:
+            database_url: Where it is.
+            make: Make the file where there is none.
+
         Raises:
+            UsageError: There is no such file.
             WorkflowUrlError: It is no URL of a store.
             WorkflowError: The store cannot be opened, or is of a newer release.
         """
-        return Ledger(open_store(read_address(database_url), max_connections=2))
+        address = read_address(database_url)
+        is_file = address.backend == "sqlite" and address.place != ":memory:"
+        if is_file and not make and not Path(address.place).exists():
+            todo = "name the store that the runs were made with, or run a workflow first"
+            raise UsageError("there is no such workflow store", where=address.place, todo=todo)
+        return Ledger(open_store(address, max_connections=2))
 
     def close(self) -> None:
         """Let go of the store."""
