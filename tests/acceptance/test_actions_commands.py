@@ -201,11 +201,18 @@ def test_what_runs_can_be_asked_and_fed_over_http(tmp_path: Path, rig: Run) -> N
         assert "fires as warning" in rig("actions", "explain", "slow").stdout
         told = json.loads(rig("actions", "status", "--json").stdout)
         assert (told["running"], told["drivers"]["out"]["delivered"]) == (True, 3)
+        one = json.loads(rig("actions", "status", "out").stdout)
+        assert (one["status"]["is_open"], one["statistics"]["buffer_size"]) == (True, 3)
+        past = rig("actions", "history", "out", "--limit", "2").stdout.splitlines()
+        assert [": delivered at try 1" in each for each in past] == [True, True]
+        assert " e20 latency: " in past[-1]
+        assert rig("actions", "history", "nobody").returncode == 2
         assert host.post("/api/clear", {})[0] == 202
         assert host.end() == 143
     assert lines(tmp_path / "out.jsonl")[-1]["type"] == "clear_action"
     offline = rig("actions", "status")
     assert "not running" in offline.stdout
+    assert rig("actions", "history", "out").returncode == 3
 
 
 def test_what_is_wrong_over_http_is_told(tmp_path: Path) -> None:

@@ -305,20 +305,56 @@ def replay(
 
 @app.command("status")
 @common_options
-def status(common: CommonOptions, folder: Folder = None, as_json: AsJson = False) -> None:
+def status(
+    common: CommonOptions,
+    driver: Annotated[
+        str | None,
+        typer.Argument(help="All that one driver tells of itself, as JSON.", show_default=False),
+    ] = None,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
     """Tell what the running actions do now, or what waits on disk where none run.
 
-    Exit code 0; 3 when actions run here that cannot be asked.
+    Exit code 0; 3 when actions run here that cannot be asked, or a driver is named and none run.
     """
+    from test_rig.cli.actions_asking import standing_of
     from test_rig.cli.actions_trial import as_lines, ask_host, on_disk
 
     plan = planned(configured(common, folder=folder))
+    if driver is not None:
+        show(standing_of(plan.folder, driver))
+        return
     told = ask_host(plan.folder, "/api/actions")
     content = on_disk(plan) if told is None else {"running": True, **told}
     if as_json:
         show(content)
     else:
         typer.echo("\n".join(as_lines(content)))
+
+
+@app.command("history")
+@common_options
+def history(
+    common: CommonOptions,
+    driver: Annotated[str, typer.Argument(help="The driver's name.")],
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, at most.")] = 20,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell the last deliveries of a driver of the running actions, the newest last.
+
+    Exit code 0; 3 when no actions run here that can be asked.
+    """
+    from test_rig.cli.actions_asking import history_lines, past_of
+
+    past = past_of(planned(configured(common, folder=folder)).folder, driver, limit)
+    if as_json:
+        show(past)
+    elif past:
+        typer.echo("\n".join(history_lines(past)))
+    else:
+        say("no deliveries yet")
 
 
 @app.command("explain")
