@@ -267,11 +267,14 @@ def beside_others(rounds: int) -> None:
     """Judge with the same loops uncompiled, and with the plain search of the tests, in turns."""
     history = history_of(KINDS[1], 5_000)
     times: dict[str, list[float]] = {"compiled": [], "uncompiled": []}
-    small = compiling._SMALL
+    small, loaded = compiling._SMALL, compiling._LOADED
     for _ in range(rounds):
         for name in times:
-            compiling._SMALL = 0 if name == "compiled" else 10**12
+            is_compiled = name == "compiled"
+            compiling._SMALL = 0 if is_compiled else 10**12
+            compiling._LOADED = loaded if is_compiled else {}
             times[name].append(measured(history)[1])
+    compiling._LOADED = loaded
     fast, slow = (statistics.median(each) for each in times.values())
     print(f"5,000 transactions: {fast:.4f} s CPU, uncompiled {slow:.2f} s, {slow / fast:.0f} times")
     compiling._SMALL = 0

@@ -187,6 +187,7 @@ def test_compiled_and_plain_loops_say_the_same(seed: int, monkeypatch: pytest.Mo
     """One source, and one answer."""
     pytest.importorskip("numba")
     drawn = skewed(seed, 300)
+    monkeypatch.setattr(compiling, "_LOADED", {})
     plain = check(drawn)
     monkeypatch.setattr(compiling, "_SMALL", 0)
     compiled = check(drawn)
