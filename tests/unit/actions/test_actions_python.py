@@ -184,6 +184,7 @@ def test_a_hanging_call_is_stopped_and_named(tmp_path: Path) -> None:
         first, second = running.send(measurement(5), measurement(6))
         assert first.fate is Fate.REJECTED
         assert "timed out" in first.reason
+        assert 1.9 <= running.driver.history()[0]["duration_s"] < 25  # by default it would be 30
         assert second.fate is Fate.DELIVERED or not second.was_tried
         assert running.send(measurement(6))[0].fate is Fate.DELIVERED
 
