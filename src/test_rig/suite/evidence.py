@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, SupportsIndex
 
 import msgspec
@@ -48,16 +49,16 @@ class Evidence:
 class _Answer(list[Row]):
     """Rows that note when somebody first looks at them."""
 
-    __slots__ = ("_note",)
+    __slots__ = ("looks",)
 
-    def __init__(self, rows: list[Row], note: Callable[[], None]) -> None:
-        super().__init__(rows)
-        self._note: Callable[[], None] | None = note
+    #: Goes on by one at the first look.
+    looks: Iterator[int] | None
 
     def _looked(self) -> None:
-        note, self._note = self._note, None
-        if note is not None:
-            note()
+        looks = self.looks
+        if looks is not None:
+            self.looks = None
+            next(looks)
 
     def __iter__(self) -> Iterator[Row]:
         self._looked()
@@ -122,7 +123,12 @@ class Recorder:
         # As they came: what is made of them waits until the handler has ended.
         self._first: list[_Seen] = []
         self._last: deque[_Seen] = deque(maxlen=KEPT)
-        self._count = self._answers = self._looked_at = 0
+        self._count = 0
+        # Counting by `next` needs no lock.
+        self._answers, self._looks = count(), count()
+        # Where the machine was when it was last asked; a name, and whether that is the handler's.
+        self._here: State | None = None
+        self._name, self._is_watched = "", False
         self._own_sessions: list[Session] = []
 
     def opened(self, session: Session) -> None:
@@ -132,8 +138,7 @@ class Recorder:
         if self._is_own(self._state()):
             self._own_sessions.append(session)
         session.hand_over = self._hand_over
-        family, product = dialect.family, dialect.product
-        session.listen(lambda event: self._record(event, family, product))
+        session.listen(self._listener(dialect.family, dialect.product))
 
     def evidence(self) -> Evidence:
         """Close what the handler left open, and return what was seen."""
@@ -144,37 +149,47 @@ class Recorder:
             return Evidence(
                 statements=tuple(_told(each, self._secret) for each in (*self._first, *self._last)),
                 count=self._count,
-                answers=self._answers,
-                looked_at=self._looked_at,
+                answers=next(self._answers),
+                looked_at=next(self._looks),
                 left_open=tuple(session.name for session in left),
             )
 
     def _hand_over(self, rows: list[Row]) -> list[Row]:
-        if not rows or not self._is_own(self._state()):
+        # What the statement was recorded as, a moment ago.
+        if not rows or not self._is_watched:
             return rows
-        with self._guard:
-            self._answers += 1
-        return _Answer(rows, self._note_look)
+        next(self._answers)
+        answer = _Answer(rows)
+        answer.looks = self._looks
+        return answer
 
-    def _note_look(self) -> None:
-        with self._guard:
-            self._looked_at += 1
+    def _arrive(self, state: State) -> None:
+        self._name, self._is_watched, self._here = str(state), self._is_own(state), state
 
-    def _record(self, event: SqlEvent, family: str, product: str) -> None:
-        state = self._state()
-        if not self._is_own(state):
-            return
-        if type(event.sql) is not str or len(event.sql) > LONGEST_SQL:
-            event = event._replace(sql=_text(event.sql))
-        seen = (event, str(state), family, product)
-        try:
-            note = _ENCODER.encode(seen)
-        except UnicodeEncodeError:
-            note = _ENCODER.encode(sendable(msgspec.to_builtins(seen)))
-        with self._guard:
-            self._on_note(note)
-            self._count += 1
-            (self._first if len(self._first) < KEPT else self._last).append(seen)
+    def _listener(self, family: str, product: str) -> Callable[[SqlEvent], None]:
+        """Return what records the statements of a session: little, since each of them waits."""
+        state_now, note, guard = self._state, self._on_note, self._guard
+        first, last, encode = self._first, self._last, _ENCODER.encode
+
+        def record(event: SqlEvent) -> None:
+            state = state_now()
+            if state is not self._here:
+                self._arrive(state)
+            if not self._is_watched:
+                return
+            if type(event.sql) is not str or len(event.sql) > LONGEST_SQL:
+                event = event._replace(sql=_text(event.sql))
+            seen = (event, self._name, family, product)
+            try:
+                text = encode(seen)
+            except UnicodeEncodeError:
+                text = encode(sendable(msgspec.to_builtins(seen)))
+            with guard:
+                note(text)
+                self._count += 1
+                (first if len(first) < KEPT else last).append(seen)
+
+        return record
 
 
 def _text(sql: object) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 import tempfile
 import time
 
@@ -23,6 +24,7 @@ _COUNT, _CURRENT, _USED = 0, 1, 2
 _LIFE = 5
 _HEAD = _WORD * 6
 _SIZE = _HEAD + 3 * _PART
+_write_size = struct.Struct("<Q").pack_into
 
 
 class Journal:
@@ -36,26 +38,29 @@ class Journal:
         self.descriptor = _new_memory() if descriptor is None else descriptor
         self._memory = mmap.mmap(self.descriptor, _SIZE)
         self._words = memoryview(self._memory)[:_HEAD].cast("Q")
+        # What the writer last wrote into the head.
+        self._count = self._part = self._used = 0
 
     def begin(self) -> None:
         """Forget all notes: another handler begins."""
+        self._count = self._part = self._used = 0
         for place in range(_LIFE):
             self._words[place] = 0
 
     def note(self, text: bytes) -> None:
         """Keep a note. Thread-safe only under the caller's lock."""
         words, size = self._words, len(text) + _WORD
-        words[_COUNT] += 1
-        part = words[_CURRENT]
-        if size > _PART:
-            return
-        if words[_USED + part] + size > _PART:
-            part = words[_CURRENT] = 2 if part == 1 else 1
-            words[_USED + part] = 0
-        start = _HEAD + part * _PART + words[_USED + part]
-        self._memory[start : start + _WORD] = len(text).to_bytes(_WORD, "little")
+        self._count = words[_COUNT] = self._count + 1
+        if self._used + size > _PART:
+            if size > _PART:
+                return
+            self._part = words[_CURRENT] = 2 if self._part == 1 else 1
+            self._used = words[_USED + self._part] = 0
+        start = _HEAD + self._part * _PART + self._used
+        _write_size(self._memory, start, len(text))
         self._memory[start + _WORD : start + size] = text
-        words[_USED + part] += size  # last: what was written half does not count
+        # Last: what was written half does not count.
+        self._used = words[_USED + self._part] = self._used + size
 
     def read(self) -> tuple[int, list[bytes]]:
         """Return how many notes there were, and those that were kept, in order.

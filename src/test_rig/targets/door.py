@@ -152,15 +152,18 @@ class Door:
             self._busy_thread = None
             if self._why_closed is not None:  # also where another thread closed it meanwhile
                 self._leave()
-        if not fired and error is None and not self._listeners:
+        if not fired and error is None:
+            if self._listeners:
+                rows, notices = _answered(result)
+                self._hear(
+                    SqlEvent(self._name, sql, seconds, Outcome.OK, None, rows, None, notices)
+                )
             return result
         sent = _Sent(sql=sql, seconds=seconds, had_transaction=had_transaction)
         if fired:
             raise self._too_late(sent, limit_s, error) from error
-        if error is not None:
-            raise self._failed(sent, error) from error
-        self._tell(sent, Outcome.OK, result=result)
-        return result
+        assert error is not None  # noqa: S101 - it did not succeed, and it was not late
+        raise self._failed(sent, error) from error
 
     def listen(self, listener: SqlListener) -> None:
         """Tell somebody else, too, of every call from now on."""
@@ -223,7 +226,7 @@ class Door:
         outcome = self._outcome(sent, failure)
         if failure.ends_session:
             self.close(f"its connection was lost ({failure.label()})")
-        self._tell(sent, outcome, failure=failure)
+        self._tell(sent, outcome, failure)
         return StatementFailed(
             failure.message or failure.label(),
             failure=failure,
@@ -238,7 +241,7 @@ class Door:
         if answer is not None and answer.kind in (FailureKind.CANCELLED, FailureKind.TIMEOUT):
             failure = replace(failure, outcome=answer.outcome)  # the server's own word of the end
         outcome = self._outcome(sent, failure)
-        self._tell(sent, outcome, failure=failure)
+        self._tell(sent, outcome, failure)
         return DeadlineExceeded(
             f"no answer within {limit_s:g} s: the statement was cancelled and the session closed",
             failure=failure,
@@ -253,25 +256,18 @@ class Door:
             failure, sent.sql, family=self._family, in_transaction=sent.had_transaction
         )
 
-    def _tell(
-        self,
-        sent: _Sent,
-        outcome: Outcome,
-        *,
-        result: object = None,
-        failure: Failure | None = None,
-    ) -> None:
-        answer = result if isinstance(result, Result) else None
+    def _tell(self, sent: _Sent, outcome: Outcome, failure: Failure) -> None:
         event = SqlEvent(
             session=self._name,
             sql=sent.sql,
             duration_s=sent.seconds,
             outcome=outcome,
-            error=None if failure is None else failure.label(),
-            row_count=None if answer is None else answer.row_count,
+            error=failure.label(),
             failure=failure,
-            notices=() if answer is None else answer.notices,
         )
+        self._hear(event)
+
+    def _hear(self, event: SqlEvent) -> None:
         for listener in self._listeners:
             listener(event)
 
@@ -283,6 +279,11 @@ class _Sent(NamedTuple):
     seconds: float
     #: A transaction was open when it was sent.
     had_transaction: bool
+
+
+def _answered(result: object) -> tuple[int | None, tuple[str, ...]]:
+    """Return how many rows a call gave, and its notices, where it was a statement."""
+    return (result.row_count, result.notices) if isinstance(result, Result) else (None, ())
 
 
 def _stop(reference: weakref.ref[Door]) -> None:
