@@ -31,8 +31,10 @@ __all__ = [
 ]
 
 _Int32s = npt.NDArray[np.int32]
-#: So many writers are held against one read that found nothing.
-_MOST = 4096
+#: So many writes are held against one read that found nothing: fewer, where such pairs would be
+#: more than a number of them and a number for each micro-operation, but some at least.
+_MOST, _FEWEST = 4096, 16
+_PAIRS, _PAIRS_A_MOP = 200_000, 4
 
 
 def reads_edges(registers: Registers) -> Edges:
@@ -130,8 +132,20 @@ def _rw(
         written.write,
         mode[0],
         mode[1],
-        _MOST,
+        _most(registers),
     )
+
+
+def _most(registers: Registers) -> int:
+    """Return how many writes of its key a read of nothing is paired with: linear in the history."""
+    is_first = registers.read_from == len(registers.history)
+    reads = np.bincount(registers.key[registers.read_mop[is_first]], minlength=registers.key_count)
+    writes = np.bincount(registers.key[registers.write_mop], minlength=registers.key_count)
+    room = max(_PAIRS, _PAIRS_A_MOP * len(registers.owner))
+    most = _MOST
+    while most > _FEWEST and int(reads @ np.minimum(writes, most)) > room:
+        most //= 2
+    return most
 
 
 def edges_of_order(registers: Registers, line: Line) -> Edges:

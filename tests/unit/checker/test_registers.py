@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from register_oracle import Session, allows
 
 from test_rig.checker import Checked, check, reduce
+from test_rig.checker.register_index import index_registers
+from test_rig.checker.register_known import Overwrites, known_edges
+from test_rig.checker.register_order import Windows, line_up
 from test_rig.errors import HistoryError, UsageError
 from test_rig.history import History, HistoryBuilder, Mop, OpType, Timescale
 from test_rig.isolation import history_levels
@@ -449,3 +452,27 @@ def test_keys_and_values_of_any_size_are_told_apart() -> None:
     assert judged(planted).verdict is Verdict.VALID
     twin = replace(whole, value=np.append(whole.value[:-1], whole.value[-2]))
     assert check(twin, model="rw-register").transactions == len(planted)
+
+
+def _unseen(count: int) -> list[Planted]:
+    """Return transactions one after another: writes of a key, and reads that find nothing."""
+    return [
+        (str(n % 5), OK, 2 * n, 2 * n + 1, [w(0, n + 1) if n % 2 else r(0), r(1 + n % 3)])
+        for n in range(count)
+    ]
+
+
+def test_many_reads_of_nothing_show_what_few_do() -> None:
+    """They are held against fewer writes each, so that the work stays linear."""
+    few, many = judged(_unseen(30)), judged(_unseen(920))
+    assert {each.anomaly for each in many.seen} == {each.anomaly for each in few.seen}
+    assert many.weakest_broken == few.weakest_broken
+    registers = index_registers(history(_unseen(920)))
+    line = line_up(registers)
+    edges = known_edges(
+        registers,
+        line,
+        Overwrites(registers),
+        Windows(of=np.zeros(920, dtype=np.int32), count=1),
+    )
+    assert 10_000 < len(edges.source) <= 200_000
