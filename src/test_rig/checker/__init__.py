@@ -3,6 +3,7 @@
 from test_rig.checker.evidence import history_of, one_of_each, witness_of
 from test_rig.checker.judge import Checked, check
 from test_rig.checker.model import of_model
+from test_rig.checker.ready import prepare
 from test_rig.checker.reduction import Reduced, reduce
 from test_rig.checker.witness import Edge, EdgeKind, Seen, told
 
@@ -16,6 +17,7 @@ __all__ = [
     "history_of",
     "of_model",
     "one_of_each",
+    "prepare",
     "reduce",
     "told",
     "witness_of",

@@ -10,13 +10,14 @@ same source.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Bytes", "Int32s", "Ints", "Kernels", "Marks", "frozen"]
+__all__ = ["SMALL", "Bytes", "Int32s", "Ints", "Kernels", "Marks", "compiling_now", "frozen"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,7 +28,7 @@ Marks = npt.NDArray[np.uint16]
 Bytes = npt.NDArray[np.uint8]
 
 #: So many elements are looped over as quickly as Numba is imported.
-_SMALL = 60_000
+SMALL = 60_000
 
 
 class Kernels:
@@ -38,7 +39,7 @@ class Kernels:
     """
 
     def __init__(self, size: int) -> None:
-        self._is_large = size > _SMALL
+        self._is_large = size > SMALL
 
     def or_for(self, size: int) -> Kernels:
         """Return these, or those for an input of a size, whichever is compiled sooner."""
@@ -46,7 +47,7 @@ class Kernels:
 
     def __call__(self, kernel: Callable[P, R]) -> Callable[P, R]:
         """Return the kernel, compiled where that is worth it and can be done."""
-        if self._is_large and kernel not in _LOADED:
+        if kernel not in _LOADED and (self._is_large or any(each(kernel) for each in _WANTED)):
             _LOADED[kernel] = _compiled(kernel)
         loaded: Callable[P, R] = _LOADED.get(kernel, kernel)
         return loaded
@@ -54,6 +55,22 @@ class Kernels:
 
 #: Kernels that a large input has needed in this process: small ones are quicker with them too.
 _LOADED: dict[Any, Any] = {}
+#: Who wants kernels compiled although the input is small.
+_WANTED: list[Callable[[Any], bool]] = []
+
+
+@contextmanager
+def compiling_now(wants: Callable[[Any], bool]) -> Iterator[None]:
+    """Have kernels compiled for inputs of any size while the block runs.
+
+    Args:
+        wants: Says of a kernel whether.
+    """
+    _WANTED.append(wants)
+    try:
+        yield
+    finally:
+        _WANTED.remove(wants)
 
 
 def _compiled(kernel: Any) -> Any:

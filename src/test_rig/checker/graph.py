@@ -357,7 +357,7 @@ def strong(start: Int32s, heads: Int32s, orders: Orders, kernels: Kernels) -> In
         kernels: How to loop.
     """
     label = np.full(len(start) - 1 + orders.moments, -1, np.int32)
-    found = kernels(_tarjan)(
+    found = kernels(tarjan)(
         frozen(start),
         frozen(heads),
         frozen(orders.following),
@@ -378,7 +378,7 @@ def strong(start: Int32s, heads: Int32s, orders: Orders, kernels: Kernels) -> In
     return label
 
 
-def _tarjan(
+def tarjan(
     start: Int32s,
     heads: Int32s,
     following: Int32s,

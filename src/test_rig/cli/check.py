@@ -42,11 +42,12 @@ def check(
     import msgspec
 
     from test_rig.checker import check as judge
-    from test_rig.checker import of_model
+    from test_rig.checker import of_model, prepare
     from test_rig.cli.history import form_named, history_file
     from test_rig.history import read_history
 
     asked, whole = of_model(read_history(history_file(history), form_named(form)), model)
+    prepare(whole, model=asked)
     found = judge(whole, level=level, model=asked)
     if witnesses is not None:
         from test_rig.rig import save_witnesses

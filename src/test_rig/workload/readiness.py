@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from test_rig.checker import check
+from test_rig.checker import check, prepare
 from test_rig.history import (
     APPEND,
     NIL,
@@ -42,7 +42,9 @@ def make_ready(model: str) -> None:
     builder.record("b", OpType.OK, [("r", -2, nothing), (write, -1, 1)], start=0, end=9)
     last = [("r", key, (1,) if is_list else 1) for key in (-1, -2)]
     builder.record("a", OpType.OK, last, start=10, end=19)
-    check(joined([builder.history(), _many(is_list=is_list)]), model=model)
+    large = joined([builder.history(), _many(is_list=is_list)])
+    prepare(large, model=model)
+    check(large, model=model)
 
 
 def _many(*, is_list: bool) -> History:

@@ -189,7 +189,7 @@ def test_compiled_and_plain_loops_say_the_same(seed: int, monkeypatch: pytest.Mo
     drawn = skewed(seed, 300)
     monkeypatch.setattr(compiling, "_LOADED", {})
     plain = check(drawn)
-    monkeypatch.setattr(compiling, "_SMALL", 0)
+    monkeypatch.setattr(compiling, "SMALL", 0)
     compiled = check(drawn)
     assert compiled == plain
     assert len(plain.seen) > 10
