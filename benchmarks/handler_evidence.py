@@ -54,7 +54,7 @@ def main() -> None:
             lambda _: True,
             secret=None,
             on_session=lambda _: None,
-            on_note=Journal().note,
+            journal=Journal(),
         )
         with Target.open(url) as target, target.connect("plain") as plain:
             with observe_sessions(recorder.opened):

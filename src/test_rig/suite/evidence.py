@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import msgspec
 
 from test_rig.machine import State
 from test_rig.resilience import MASK, without_passwords
+from test_rig.suite.journal import Journal
 from test_rig.suite.order import sendable
 from test_rig.targets import Row, Session, SqlEvent, foreign_to
 from test_rig.verdict import StatementRecord
@@ -105,7 +105,7 @@ class Recorder:
         is_own: Whether what is done in a state is the handler's doing, not the rig's.
         secret: The target's password, which is in no evidence.
         on_session: Told the server's number of every session.
-        on_note: Given each statement, for `noted`, at once.
+        journal: Where statements are noted, as they come; it holds nothing yet.
     """
 
     def __init__(
@@ -115,15 +115,11 @@ class Recorder:
         *,
         secret: str | None,
         on_session: Callable[[int], None],
-        on_note: Callable[[bytes], None],
+        journal: Journal,
     ) -> None:
         self._state, self._is_own, self._secret = state, is_own, secret
-        self._on_session, self._on_note = on_session, on_note
+        self._on_session, self._journal = on_session, journal
         self._guard = threading.Lock()
-        # As they came: what is made of them waits until the handler has ended.
-        self._first: list[_Seen] = []
-        self._last: deque[_Seen] = deque(maxlen=KEPT)
-        self._count = 0
         # Counting by `next` needs no lock.
         self._answers, self._looks = count(), count()
         # Where the machine was when it was last asked; a name, and whether that is the handler's.
@@ -146,13 +142,15 @@ class Recorder:
         for session in left:
             session.close()
         with self._guard:
-            return Evidence(
-                statements=tuple(_told(each, self._secret) for each in (*self._first, *self._last)),
-                count=self._count,
-                answers=next(self._answers),
-                looked_at=next(self._looks),
-                left_open=tuple(session.name for session in left),
-            )
+            self._is_own, self._here = _nobodys, None
+            how_many, notes = self._journal.read()
+        return Evidence(
+            statements=noted(notes, self._secret),
+            count=how_many,
+            answers=next(self._answers),
+            looked_at=next(self._looks),
+            left_open=tuple(session.name for session in left),
+        )
 
     def _hand_over(self, rows: list[Row]) -> list[Row]:
         # What the statement was recorded as, a moment ago.
@@ -168,8 +166,8 @@ class Recorder:
 
     def _listener(self, family: str, product: str) -> Callable[[SqlEvent], None]:
         """Return what records the statements of a session: little, since each of them waits."""
-        state_now, note, guard = self._state, self._on_note, self._guard
-        first, last, encode = self._first, self._last, _ENCODER.encode
+        state_now, guard = self._state, self._guard
+        note, encode = self._journal.note, _ENCODER.encode
 
         def record(event: SqlEvent) -> None:
             state = state_now()
@@ -186,10 +184,13 @@ class Recorder:
                 text = encode(sendable(msgspec.to_builtins(seen)))
             with guard:
                 note(text)
-                self._count += 1
-                (first if len(first) < KEPT else last).append(seen)
 
         return record
+
+
+def _nobodys(_: State) -> bool:
+    """Say of any state that what is done there counts no more."""
+    return False
 
 
 def _text(sql: object) -> str:

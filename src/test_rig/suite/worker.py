@@ -243,7 +243,7 @@ def _run(
             lambda state: state.is_test or state in own,
             secret=order.target.password,
             on_session=lambda number: tell(Message(session=number)),
-            on_note=journal.note,
+            journal=journal,
         )
         with observe_sessions(recorder.opened):
             run = machine.run_sync()

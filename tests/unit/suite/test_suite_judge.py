@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unittest
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from test_rig.machine import DynamicStateMachine, StateContext, StateHandler
 from test_rig.machine.ledger import LONGEST_TEXT
 from test_rig.suite.evidence import Recorder
+from test_rig.suite.journal import Journal
 from test_rig.suite.judge import judge
 from test_rig.targets import observe_sessions
 from test_rig.testing import InMemoryTarget
@@ -22,7 +24,7 @@ Execute = Callable[[StateContext], Any]
 def judged(execute: Execute) -> HandlerResult:
     """Run a handler with this `execute` and return its result."""
     handler = type("JudgedHandler", (StateHandler,), {"execute": lambda _, c: execute(c)})
-    with InMemoryTarget() as target:
+    with InMemoryTarget() as target, closing(Journal()) as journal:
         context = StateContext(target=target)
         machine = DynamicStateMachine(context=context)
         machine.register_test(handler)
@@ -31,7 +33,7 @@ def judged(execute: Execute) -> HandlerResult:
             lambda state: state.is_test,
             secret="s3cret-word",
             on_session=lambda number: None,
-            on_note=lambda note: None,
+            journal=journal,
         )
         with observe_sessions(recorder.opened):
             run = machine.run_sync()
