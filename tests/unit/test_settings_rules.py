@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 SOURCES = sorted((ROOT / "src" / "test_rig").rglob("*.py"))
 #: The only places that may ask the process's environment: for settings, for the command line
-#: itself, and to make that of handlers' and scripts' processes, which get a few names of it.
-READERS = {"settings", "cli", "suite", "plugins"}
+#: itself, and to make that of processes for handlers and scripts.
+READERS = {"settings", "cli", "suite", "plugins", "processes.py"}
 
 
 @pytest.mark.parametrize(
