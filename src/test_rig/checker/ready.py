@@ -1,10 +1,10 @@
 """Has the checker's loops compiled, in two processes at once where none ever was.
 
 How to think of it: Numba compiles one loop after the other, and keeps them for all processes to
-come. The search for cycles takes as long to compile as the rest together, so before the first large
-history of an installation is judged another process compiles what that search needs, while this one
-compiles everything else. Afterwards each finds in the cache what the other has made. Where anything
-of this cannot be done, the loops are compiled as they are needed.
+come. The search for cycles takes nearly as long to compile as the rest together. So before the
+first large history of an installation is judged, another process compiles that and some more, while
+this one compiles everything else. Afterwards each finds in the cache what the other has made. Where
+any of this cannot be done, the loops are compiled as they are needed.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from test_rig.checker.graph import doubled, tarjan
 from test_rig.checker.judge import check
 from test_rig.checker.model import of_model
 from test_rig.checker.search import search
+from test_rig.checker.versions import compare
 from test_rig.history import History, HistoryBuilder, Mop, OpType
 from test_rig.processes import kill_group, start_own_code
 
-__all__ = ["compile_the_search", "prepare"]
+__all__ = ["compile_half", "prepare"]
 
-#: What the other process compiles.
-_OTHERS: frozenset[Any] = frozenset((search, doubled, tarjan))
+#: What the other process compiles: half of the work.
+_OTHERS: frozenset[Any] = frozenset((search, doubled, tarjan, compare))
 _PATIENCE_S = 120.0
 
 
@@ -47,15 +48,15 @@ def prepare(history: History, *, model: str | None = None) -> None:
         _compile_all(of_model(history, model)[0])
 
 
-def compile_the_search() -> None:
-    """Compile, and keep, what the search for cycles needs: the other process's work."""
+def compile_half() -> None:
+    """Compile, and keep, the search for cycles and some more: the other process's work."""
     with compiling_now(lambda kernel: kernel in _OTHERS):
         check(_sample("list-append"))
 
 
 def _compile_all(model: str) -> None:
     try:
-        other = start_own_code(__name__, "compile_the_search", output=subprocess.DEVNULL)
+        other = start_own_code(__name__, "compile_half", output=subprocess.DEVNULL)
     except OSError:
         return
     try:

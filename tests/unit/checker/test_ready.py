@@ -14,7 +14,7 @@ from test_rig.checker import check, prepare, ready
 _SCRIPT = """
 from test_rig.checker import ready
 print(ready._was_compiled())
-ready.compile_the_search()
+ready.compile_half()
 print(ready._was_compiled())
 """
 
