@@ -108,7 +108,26 @@ class TestKafka(Contract):
         return create_driver("kafka", {"brokers": f"127.0.0.1:{free_port()}", "timeout_s": 0.5})
 
 
-class TestNats(Contract):
+class Heard(Contract):
+    """What is the same for drivers whose messages a listener hears."""
+
+    #: What the listener got, and what waits until it has got all.
+    got: list[dict[str, Any]]
+    drain: Callable[[], object]
+
+    def received(self) -> list[str]:
+        """Return what was heard, to the end."""
+        self.drain()
+        return [each["id"] for each in self.got]
+
+    def test_the_instrument_s_payload_comes_where_it_is_wanted(self) -> None:
+        """As its receivers have it."""
+        self._sent(self.make(payload="instrument"), [reading(400)])
+        self.drain()
+        assert self.got[0]["type"] == "display_update"
+
+
+class TestNats(Heard):
     """Messages that a listener hears."""
 
     @pytest.fixture(autouse=True)
@@ -142,23 +161,12 @@ class TestNats(Contract):
         place = {"servers": NATS, "subject": f"{self.root}.{{{{ type }}}}"}
         return create_driver("nats", {**place, **options})
 
-    def test_the_instrument_s_payload_comes_where_it_is_wanted(self) -> None:
-        """As its receivers have it."""
-        self._sent(self.make(payload="instrument"), [reading(400)])
-        self.drain()
-        assert self.got[0]["type"] == "display_update"
-
-    def received(self) -> list[str]:
-        """Return what was heard, to the end."""
-        self.drain()
-        return [each["id"] for each in self.got]
-
     def unreachable(self) -> Driver:
         """No server."""
         return create_driver("nats", {"servers": f"nats://127.0.0.1:{free_port()}"})
 
 
-class TestMqtt(Contract):
+class TestMqtt(Heard):
     """Messages that a listener hears."""
 
     @pytest.fixture(autouse=True)
@@ -189,17 +197,6 @@ class TestMqtt(Contract):
         """Return the driver."""
         place = {"host": MQTT_HOST, "port": int(MQTT_PORT), "topic": self.topic}
         return create_driver("mqtt", {**place, **options})
-
-    def test_the_instrument_s_payload_comes_where_it_is_wanted(self) -> None:
-        """As its receivers have it."""
-        self._sent(self.make(payload="instrument"), [reading(400)])
-        self.drain()
-        assert self.got[0]["type"] == "display_update"
-
-    def received(self) -> list[str]:
-        """Return what was heard before a last message."""
-        self.drain()
-        return [each["id"] for each in self.got]
 
     def drain(self) -> None:
         """Wait until all that was published has come."""

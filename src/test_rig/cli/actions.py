@@ -10,6 +10,7 @@ import typer
 
 from test_rig.cli.actions_dlq import app as dlq_app
 from test_rig.cli.options import CommonOptions, common_options
+from test_rig.cli.outputs import AsJson
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,6 @@ app = typer.Typer(
 )
 app.add_typer(dlq_app, name="dlq")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Folder = Annotated[
     str | None,
     typer.Option("--folder", help="The setting actions.folder.", show_default=False),

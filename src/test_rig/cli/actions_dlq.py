@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from test_rig.cli.options import CommonOptions, common_options
+from test_rig.cli.outputs import AsJson
 
 if TYPE_CHECKING:
     from test_rig.actions import DeadLetter, DeadLetters
@@ -19,7 +20,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Folder = Annotated[
     str | None,
     typer.Option("--folder", help="The setting actions.folder.", show_default=False),
