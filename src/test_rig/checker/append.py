@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from test_rig.checker.compiling import Bytes, Int32s, Ints, Kernels, Marks, frozen
-from test_rig.checker.graph import PASS, RW, Edges, Orders, strong
+from test_rig.checker.graph import PASS, RW, Edges, Orders
 from test_rig.checker.indexing import fill_index, number_keys
+from test_rig.checker.strong import strong
 from test_rig.checker.versions import (
     compare,
     link,
@@ -202,8 +203,8 @@ def _chain(history: History, shown: Shown, readers: Ints, unread: Ints) -> None:
     )
 
 
-def adjacent(shown: Shown, orders: Orders, kernels: Kernels) -> tuple[Edges, Int32s]:
-    """Return the edges that can be on a cycle, and the component of each node.
+def adjacent(shown: Shown, orders: Orders, kernels: Kernels) -> tuple[list[Edges], Int32s]:
+    """Return the edges that can be on a cycle, in parts, and the component of each node.
 
     Nodes are the transactions, those of unread chains, and the moments; -1 is no component. What
     edges are made from goes: it is a quarter of what was found.
@@ -231,6 +232,7 @@ def adjacent(shown: Shown, orders: Orders, kernels: Kernels) -> tuple[Edges, Int
     shown.before = shown.after = np.zeros(0, np.int32)
     inner = label[shown.chains.source]
     chains = shown.chains.where((inner >= 0) & (inner == label[shown.chains.target]))
+    shown.chains = Edges.none()
     found = Edges(
         source=owner[first],
         target=owner[second],
@@ -238,7 +240,7 @@ def adjacent(shown: Shown, orders: Orders, kernels: Kernels) -> tuple[Edges, Int
         source_mop=first,
         target_mop=second,
     )
-    return Edges.joined([found, chains]), label
+    return [found, chains], label
 
 
 def _heads(

@@ -22,7 +22,7 @@ shortest. The bound counts steps, not seconds: the answer is the same in every r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -30,21 +30,9 @@ import numpy as np
 import numpy.typing as npt
 
 from test_rig.checker.compiling import Bytes, Int32s, Kernels, frozen
-from test_rig.checker.graph import (
-    PASS,
-    PROCESS,
-    REALTIME,
-    RW,
-    WR,
-    WW,
-    Edges,
-    Orders,
-    by_source,
-    components,
-    doubled,
-    strong,
-)
-from test_rig.checker.search import search
+from test_rig.checker.graph import PASS, PROCESS, REALTIME, RW, WR, WW, Edges, Orders
+from test_rig.checker.search import search, states_of
+from test_rig.checker.strong import by_source, components, doubled, strong
 from test_rig.isolation import CYCLES
 
 __all__ = ["Cycle", "Found", "Step", "find_cycles"]
@@ -104,51 +92,94 @@ def find_cycles(
         kernels: How to loop.
         label: The component of each node, where it is known and all edges are within components.
     """
-    edges = Edges.joined(parts)
-    kernels = (kernels or Kernels(0)).or_for(len(edges) + count)
+    # Behind those that micro-operations show come those of orders, of which there may be more.
+    kept = sorted(parts, key=lambda part: not len(part.source_mop))
+    size = sum(len(part) for part in kept)
+    kernels = (kernels or Kernels(0)).or_for(size + count)
     if label is None:
-        label = components(edges.source, edges.target, count, kernels)
-        inner = label[edges.source]
-        edges = edges.where((inner >= 0) & (inner == label[edges.target]))
-    nodes = np.flatnonzero(label >= 0)
+        ends = (
+            np.concatenate([part.source for part in kept]),
+            np.concatenate([part.target for part in kept]),
+        )
+        label = components(*ends, count, kernels)
+        inner = [label[part.source] for part in kept]
+        kept = [
+            part.where((own >= 0) & (own == label[part.target]))
+            for part, own in zip(kept, inner, strict=True)
+        ]
+    nodes = np.flatnonzero(label >= 0).astype(np.int32)
     if not len(nodes):
         return Found(cycles=(), undecided=())
     local = np.empty(count, np.int32)
     local[nodes] = np.arange(len(nodes), dtype=np.int32)
+    names = ("source", "target", "kind", "source_mop", "target_mop")
+    columns = {name: [getattr(part, name) for part in kept] for name in names}
+    del label, kept
+    # One column after the other: of a history that is all cycles they are most of the memory.
     graph = _Graph(
-        source=local[edges.source],
-        target=local[edges.target],
-        kind=edges.kind,
+        source=_through(local, columns.pop("source")),
+        target=_through(local, columns.pop("target")),
+        kind=np.concatenate(columns.pop("kind")),
         nodes=len(nodes),
         transactions=int(np.searchsorted(nodes, transactions)),
-        number=np.arange(len(edges), dtype=np.int32),
     )
-    mops = (edges.source_mop, edges.target_mop)
-    del local, label, edges  # of a history that is all cycles they are most of the memory
+    mops = (np.concatenate(columns.pop("source_mop")), np.concatenate(columns.pop("target_mop")))
+    del local
     # A search may take many steps for each edge.
     kernels = kernels.or_for(40 * len(graph.source))
     found: list[tuple[str, Int32s, bool]] = []
     undecided: list[str] = []
-    rank = np.full(len(nodes), len(CYCLES), np.int64)
+    rank = np.full(len(nodes), len(CYCLES), np.int8)
     for suffix, orders in _STAGES:
-        stage = graph.of_kinds((WW, WR, RW, PASS, *orders))
-        group = components(stage.source, stage.target, stage.nodes, kernels)
-        stage = stage.within(group)
-        by_node = stage.by_node(kernels)
-        # The worst class that each group has shown; the last one is of nodes that are alone.
-        worst = np.full(int(group.max()) + 2, len(CYCLES), np.int64)
-        np.minimum.at(worst, group, rank)
-        for place, name in enumerate(CYCLES):
-            for walk, is_shortest in _cycles(stage, by_node, place, group, worst, orders, kernels):
-                if not len(walk):
-                    undecided.append(name + suffix)
-                    continue
-                found.append((name + suffix, stage.number[walk], is_shortest))
-                first = stage.source[walk[0]]
-                rank[first] = min(rank[first], place)
+        if orders and not (graph.kind == orders[-1]).any():
+            continue
+        for place, walk, is_shortest in _staged(graph, orders, rank, kernels):
+            if len(walk):
+                found.append((CYCLES[place] + suffix, walk, is_shortest))
+            else:
+                undecided.append(CYCLES[place] + suffix)
     return Found(
         cycles=tuple(_told(graph, nodes, mops, found)), undecided=tuple(dict.fromkeys(undecided))
     )
+
+
+def _staged(
+    graph: _Graph, orders: tuple[int, ...], rank: npt.NDArray[np.int8], kernels: Kernels
+) -> list[tuple[int, Int32s, bool]]:
+    """Return for each class and group a shortest cycle, and whether it is known to be one.
+
+    Args:
+        graph: All edges.
+        orders: Orders of which a cycle must have an edge, if any; all other edges are used too.
+        rank: The worst class of cycles that begin at each node; is brought up to date.
+        kernels: How to loop.
+    """
+    group, is_inside = graph.groups((WW, WR, RW, PASS, *orders), kernels)
+    stage = graph.where(is_inside)
+    by_node = stage.by_node(kernels)
+    # The worst class that each group has shown; the last one is of nodes that are alone.
+    worst = np.full(int(group.max()) + 2, len(CYCLES), np.int8)
+    np.minimum.at(worst, group, rank)
+    walks: list[tuple[int, Int32s, bool]] = []
+    for place in range(len(CYCLES)):
+        for walk, is_shortest in _cycles(stage, by_node, place, group, worst, orders, kernels):
+            walks.append((place, walk, is_shortest))
+            if len(walk):
+                first = stage.source[walk[0]]
+                rank[first] = min(rank[first], place)
+    places = np.flatnonzero(is_inside).astype(np.int32)
+    return [(place, places[walk], is_shortest) for place, walk, is_shortest in walks]
+
+
+def _through(local: Int32s, parts: list[npt.NDArray[np.integer]]) -> Int32s:
+    """Return the new numbers of nodes, of one part after the other."""
+    found = np.empty(sum(len(part) for part in parts), np.int32)
+    place = 0
+    for part in parts:
+        # "clip" writes to where it belongs at once; all numbers are within.
+        np.take(local, part, out=found[place : place + len(part)], mode="clip")
+        place += len(part)
+    return found
 
 
 def _told(
@@ -162,14 +193,17 @@ def _told(
     Args:
         graph: All edges.
         nodes: What its nodes were before they were numbered anew.
-        mops: The micro-operations of source and target of each edge.
+        mops: The micro-operations of source and target of the edges that have any.
         found: The cycles.
     """
     if not found:
         return
     numbers = np.concatenate([number for _, number, _ in found])
     ends = (nodes[graph.source[numbers]], nodes[graph.target[numbers]])
-    columns = (*ends, graph.kind[numbers], *(each[numbers] for each in mops))
+    shown = numbers < len(mops[0])
+    own_mops = np.full((2, len(numbers)), -1, np.int32)
+    own_mops[:, shown] = [each[numbers[shown]] for each in mops]
+    columns = (*ends, graph.kind[numbers], *own_mops)
     steps = zip(*(column.tolist() for column in columns), strict=True)
     for name, number, is_shortest in found:
         own = tuple(islice(steps, len(number)))
@@ -185,8 +219,8 @@ class _Graph:
     kind: Bytes
     nodes: int
     transactions: int
-    #: Which edges they were at first.
-    number: Int32s
+    #: The components of the doubled graph, once they were asked for: two classes have the same.
+    doubles: list[Int32s] = field(default_factory=list)
 
     def length(self, walk: Int32s) -> int:
         """Return how many transactions a walk comes through."""
@@ -196,7 +230,7 @@ class _Graph:
         self, edge: Int32s, by_node: tuple[Int32s, Int32s], group: Int32s, kernels: Kernels
     ) -> int:
         """Return how many transactions the shortest cycle of any kind through an edge has."""
-        plain = replace(self, kind=np.full(len(self.kind), WW, np.uint8))
+        plain = replace(self, kind=np.full(len(self.kind), WW, np.uint8), doubles=[])
         of_class = (_G0, np.zeros(self.nodes, np.int32), group, ())
         found = _walks(plain, by_node, edge, of_class, _MANY, kernels)
         return min((plain.length(walk) for _, walk, _ in found), default=0)
@@ -206,38 +240,50 @@ class _Graph:
         nodes, local = np.unique(np.concatenate((self.source, self.target)), return_inverse=True)
         source, target = np.split(local.astype(np.int32), 2)
         transactions = int(np.searchsorted(nodes, self.transactions))
-        return _Graph(source, target, self.kind, len(nodes), transactions, self.number)
+        return _Graph(source, target, self.kind, len(nodes), transactions)
 
     def where(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.integer]) -> _Graph:
         """Return the edges that are marked, or named by their places."""
-        return _Graph(
-            self.source[keep],
-            self.target[keep],
-            self.kind[keep],
-            self.nodes,
-            self.transactions,
-            self.number[keep],
-        )
+        if keep.dtype == np.bool_ and keep.all():
+            return self
+        ends = (self.source[keep], self.target[keep], self.kind[keep])
+        return _Graph(*ends, self.nodes, self.transactions)
 
     def by_node(self, kernels: Kernels) -> tuple[Int32s, Int32s]:
         """Return where the edges of each node begin, one more, and the edges by source."""
         start = np.zeros(self.nodes + 1, np.int32)
         heads, places = np.empty(0, np.int32), np.empty(len(self.source), np.int32)
-        kernels(by_source)(frozen(self.source), frozen(self.target), start, heads, places)
+        all_kinds = np.zeros(0, np.uint8)
+        kernels(by_source)(
+            frozen(self.source), frozen(self.target), frozen(all_kinds), 0, start, heads, places
+        )
         return frozen(start), frozen(places)
 
-    def within(self, group: Int32s) -> _Graph:
-        """Return the edges within groups of nodes; -1 is none."""
-        keep = group[self.source] == group[self.target]
-        keep &= group[self.source] >= 0
-        return self if keep.all() else self.where(keep)
+    def doubled(self, kernels: Kernels) -> Int32s:
+        """Return the components of the doubled graph."""
+        if not self.doubles:
+            start = np.zeros(2 * self.nodes + 1, np.int32)
+            twice = np.count_nonzero((self.kind != RW) & (self.kind != PASS))
+            heads = np.empty(len(self.source) + twice, np.int32)
+            arrays = (frozen(self.source), frozen(self.target), frozen(self.kind), start, heads)
+            kernels(doubled)(*arrays)
+            self.doubles.append(strong(start, heads, Orders.none(), kernels))
+        return self.doubles[0]
 
-    def of_kinds(self, kinds: tuple[int, ...]) -> _Graph:
-        """Return the edges of some kinds."""
+    def groups(
+        self, kinds: tuple[int, ...], kernels: Kernels
+    ) -> tuple[Int32s, npt.NDArray[np.bool_]]:
+        """Return the components of the edges of some kinds, and a mark for each edge of theirs."""
+        group = components(
+            self.source, self.target, self.nodes, kernels, kind=self.kind, kinds=kinds
+        )
         wanted = np.zeros(PASS + 1, np.bool_)
         wanted[list(kinds)] = True
-        keep = wanted[self.kind]
-        return self if keep.all() else self.where(keep)
+        inner = group[self.source]
+        is_inside = inner == group[self.target]
+        is_inside &= inner >= 0
+        is_inside &= wanted[self.kind]
+        return group, is_inside
 
 
 def _class_label(
@@ -247,14 +293,11 @@ def _class_label(
     if place == _G2_ITEM:
         return group
     if place in (_G0, _G1C):
-        own = stage.of_kinds((WW, *((WR,) if place == _G1C else ()), *orders))
-        return components(own.source, own.target, own.nodes, kernels)
-    start = np.zeros(2 * stage.nodes + 1, np.int32)
-    twice = np.count_nonzero((stage.kind != RW) & (stage.kind != PASS))
-    heads = np.empty(len(stage.source) + twice, np.int32)
-    arrays = (frozen(stage.source), frozen(stage.target), frozen(stage.kind), start, heads)
-    kernels(doubled)(*arrays)
-    return strong(start, heads, Orders.none(), kernels)
+        kinds = (WW, *((WR,) if place == _G1C else ()), *orders)
+        return components(
+            stage.source, stage.target, stage.nodes, kernels, kind=stage.kind, kinds=kinds
+        )
+    return stage.doubled(kernels)
 
 
 def _cycles(
@@ -262,7 +305,7 @@ def _cycles(
     by_node: tuple[Int32s, Int32s],
     place: int,
     group: Int32s,
-    worst: npt.NDArray[np.int64],
+    worst: npt.NDArray[np.int8],
     orders: tuple[int, ...],
     kernels: Kernels,
 ) -> Iterator[tuple[Int32s, bool]]:
@@ -390,7 +433,7 @@ def _walks(
         walks,
         is_shortest,
         of_group,
-        np.zeros((8 if orders else 4) * stage.nodes, np.int32),
+        np.zeros(states_of(place, is_ordered=bool(orders)) * stage.nodes, np.int32),
     )
     starts, are_shortest = walk_start[: told + 1].tolist(), is_shortest[:told].tolist()
     for each, here in enumerate(of_group[:told].tolist()):

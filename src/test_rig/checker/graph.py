@@ -1,4 +1,4 @@
-"""Who precedes whom: edges as arrays, and the components in which cycles are.
+"""Who precedes whom: edges as arrays, and the orders of sessions and of time.
 
 How to think of it: nodes are transactions and, behind them, nodes that stand between them, so that
 orders with very many pairs need few edges. A *moment* is one for each time at which transactions
@@ -29,16 +29,15 @@ __all__ = [
     "WW",
     "Edges",
     "Orders",
-    "by_source",
-    "components",
-    "doubled",
     "order_edges",
     "orders_of",
-    "strong",
 ]
 
 #: Kinds of edges; PASS goes on from a node of an unread chain, as what led into it.
 WW, WR, RW, PROCESS, REALTIME, PASS = 0, 1, 2, 3, 4, 5
+
+
+_NO_MOPS = np.zeros(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +47,8 @@ class Edges:
     source: npt.NDArray[np.integer]
     target: npt.NDArray[np.integer]
     kind: Bytes
-    #: The micro-operations of source and target that show the edge, -1 where none do.
+    #: The micro-operations of source and target that show the edge, -1 where none do; no entries
+    #: at all where none show any.
     source_mop: npt.NDArray[np.integer]
     target_mop: npt.NDArray[np.integer]
 
@@ -64,14 +64,13 @@ class Edges:
     ) -> Edges:
         """Return edges of one kind, without those from a transaction to itself."""
         keep = source != target
-        nothing = np.full(len(source), -1, dtype=np.int32)
-        first, second = mops or (nothing, nothing)
+        first, second = (each[keep] for each in mops) if mops else (_NO_MOPS, _NO_MOPS)
         return Edges(
             source=source[keep].astype(np.int32),
             target=target[keep].astype(np.int32),
             kind=np.full(int(keep.sum()), kind, dtype=np.uint8),
-            source_mop=first[keep].astype(np.int32),
-            target_mop=second[keep].astype(np.int32),
+            source_mop=first.astype(np.int32),
+            target_mop=second.astype(np.int32),
         )
 
     @staticmethod
@@ -84,10 +83,11 @@ class Edges:
         """Return the edges of all parts."""
         found = list(parts)
         return Edges(
-            **{
-                name: np.concatenate([getattr(part, name) for part in found])
-                for name in ("source", "target", "kind", "source_mop", "target_mop")
-            }
+            source=np.concatenate([part.source for part in found]),
+            target=np.concatenate([part.target for part in found]),
+            kind=np.concatenate([part.kind for part in found]),
+            source_mop=np.concatenate([_padded(part.source_mop, len(part)) for part in found]),
+            target_mop=np.concatenate([_padded(part.target_mop, len(part)) for part in found]),
         )
 
     def where(self, keep: npt.NDArray[np.bool_]) -> Edges:
@@ -96,9 +96,13 @@ class Edges:
             source=self.source[keep],
             target=self.target[keep],
             kind=self.kind[keep],
-            source_mop=self.source_mop[keep],
-            target_mop=self.target_mop[keep],
+            source_mop=self.source_mop[keep] if len(self.source_mop) else _NO_MOPS,
+            target_mop=self.target_mop[keep] if len(self.target_mop) else _NO_MOPS,
         )
+
+
+def _padded(mops: npt.NDArray[np.integer], count: int) -> npt.NDArray[np.integer]:
+    return mops if len(mops) == count else np.full(count, -1, np.int32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,229 +270,3 @@ def order_edges(orders: Orders, label: Int32s) -> tuple[Edges, Edges]:
         ]
     )
     return process, realtime
-
-
-def components(
-    source: npt.NDArray[np.integer],
-    target: npt.NDArray[np.integer],
-    count: int,
-    kernels: Kernels | None = None,
-) -> Int32s:
-    """Return the strongly connected component of each node, -1 for one that is alone.
-
-    Components are numbered by their smallest node.
-
-    Args:
-        source: Where edges begin.
-        target: Where they end.
-        count: How many nodes there are.
-        kernels: How to loop.
-    """
-    kernels = kernels or Kernels(len(source) + count)
-    start = np.zeros(count + 1, np.int32)
-    heads = np.empty(len(source), np.int32)
-    places = np.empty(0, np.int32)
-    kernels(by_source)(
-        frozen(source.astype(np.int32, copy=False)),
-        frozen(target.astype(np.int32, copy=False)),
-        start,
-        heads,
-        places,
-    )
-    return strong(start, heads, Orders.none(), kernels)
-
-
-def by_source(source: Int32s, target: Int32s, start: Int32s, heads: Int32s, places: Int32s) -> None:
-    """Sort edges by source: where each node's begin, and their targets, or which edges they are.
-
-    Whichever of the two has no room is left out.
-    """
-    has_heads, has_places = len(heads) > 0, len(places) > 0
-    for edge in range(len(source)):
-        start[source[edge] + 1] += 1
-    for node in range(1, len(start)):
-        start[node] += start[node - 1]
-    for edge in range(len(source)):
-        node = source[edge]
-        if has_heads:
-            heads[start[node]] = target[edge]
-        if has_places:
-            places[start[node]] = edge
-        start[node] += 1
-    for node in range(len(start) - 1, 0, -1):
-        start[node] = start[node - 1]
-    start[0] = 0
-
-
-def doubled(source: Int32s, target: Int32s, kind: Bytes, start: Int32s, heads: Int32s) -> None:
-    """Sort the edges of the doubled graph by source, as `by_source` does.
-
-    A node is there twice: as it is (2n), and as it was just reached by an rw (2n + 1), from where
-    no other rw goes on.
-    """
-    for edge in range(len(source)):
-        if kind[edge] != 5:
-            start[2 * source[edge] + 1] += 1
-        if kind[edge] != 2:
-            start[2 * source[edge] + 2] += 1
-    for node in range(1, len(start)):
-        start[node] += start[node - 1]
-    for edge in range(len(source)):
-        node = 2 * source[edge]
-        head = 2 * target[edge] + (1 if kind[edge] == 2 or kind[edge] == 5 else 0)
-        if kind[edge] != 5:
-            heads[start[node]] = head
-            start[node] += 1
-        if kind[edge] != 2:
-            heads[start[node + 1]] = head
-            start[node + 1] += 1
-    for node in range(len(start) - 1, 0, -1):
-        start[node] = start[node - 1]
-    start[0] = 0
-
-
-def strong(start: Int32s, heads: Int32s, orders: Orders, kernels: Kernels) -> Int32s:
-    """Return the components of nodes that have edges and orders.
-
-    Args:
-        start: Where the edges of each node begin; one more.
-        heads: The targets of edges; nodes from `len(start) - 1` on are moments.
-        orders: The orders of the nodes that are transactions; they come first.
-        kernels: How to loop.
-    """
-    label = np.full(len(start) - 1 + orders.moments, -1, np.int32)
-    found = kernels(tarjan)(
-        frozen(start),
-        frozen(heads),
-        frozen(orders.following),
-        frozen(orders.to_moment),
-        frozen(orders.begun),
-        frozen(orders.begun_start),
-        label,
-    )
-    if not found:
-        return label
-    # Numbered by their smallest node, whatever order they were found in.
-    members = np.flatnonzero(label >= 0)
-    first = np.full(found, len(label), np.int64)
-    np.minimum.at(first, label[members], members)
-    rank = np.empty(found, np.int32)
-    rank[np.argsort(first)] = np.arange(found, dtype=np.int32)
-    label[members] = rank[label[members]]
-    return label
-
-
-def tarjan(
-    start: Int32s,
-    heads: Int32s,
-    following: Int32s,
-    to_moment: Int32s,
-    begun: Int32s,
-    begun_start: Int32s,
-    label: Int32s,
-) -> int:
-    """R. Tarjan, "Depth-first search and linear graph algorithms", 1972, without recursion.
-
-    Labels are given to components of several nodes only; how many there are is returned. Linear in
-    nodes and edges.
-    """
-    plain, transactions = len(start) - 1, len(following)
-    count = len(label)
-    last = count - plain - 1
-    # The number of a node when it is first met; what it can reach; beyond `count` it is settled.
-    low = np.zeros(count, np.int32)
-    cursor = np.empty(count, np.int32)
-    stack = np.empty(count, np.int32)
-    path = np.empty(count, np.int32)
-    index = np.empty(count, np.int32)
-    settled = count + 1
-    top, met, found = 0, 0, 0
-    for root in range(count):
-        if low[root]:
-            continue
-        path[0] = root
-        depth = 1
-        met += 1
-        low[root] = index[root] = met
-        cursor[root] = start[root] if root < plain else begun_start[root - plain]
-        stack[top] = root
-        top += 1
-        while depth:
-            node = path[depth - 1]
-            at = cursor[node]
-            head = -1
-            best = low[node]
-            if node < plain:
-                end = start[node + 1]
-                while at < end:
-                    each = heads[at]
-                    at += 1
-                    if not low[each]:
-                        head = each
-                        break
-                    if low[each] < best:
-                        best = low[each]
-                if head < 0 and node < transactions:
-                    if at == end:
-                        at += 1
-                        each = following[node]
-                        if each >= 0:
-                            if not low[each]:
-                                head = each
-                            elif low[each] < best:
-                                best = low[each]
-                    if head < 0 and at == end + 1:
-                        at += 1
-                        each = to_moment[node]
-                        if each >= 0:
-                            each += plain
-                            if not low[each]:
-                                head = each
-                            elif low[each] < best:
-                                best = low[each]
-            else:
-                moment = node - plain
-                end = begun_start[moment + 1]
-                while at < end:
-                    each = begun[at]
-                    at += 1
-                    if not low[each]:
-                        head = each
-                        break
-                    if low[each] < best:
-                        best = low[each]
-                if head < 0 and at == end:
-                    at += 1
-                    if moment < last:
-                        each = node + 1
-                        if not low[each]:
-                            head = each
-                        elif low[each] < best:
-                            best = low[each]
-            cursor[node] = at
-            low[node] = best
-            if head >= 0:
-                met += 1
-                low[head] = index[head] = met
-                cursor[head] = start[head] if head < plain else begun_start[head - plain]
-                stack[top] = head
-                top += 1
-                path[depth] = head
-                depth += 1
-                continue
-            depth -= 1
-            if best == index[node]:
-                top -= 1
-                if stack[top] == node:
-                    low[node] = settled
-                else:
-                    while stack[top] != node:
-                        low[stack[top]] = settled
-                        label[stack[top]] = found
-                        top -= 1
-                    low[node] = settled
-                    label[node] = found
-                    found += 1
-            elif best < low[path[depth - 1]]:
-                low[path[depth - 1]] = best
-    return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from test_rig.checker.append import adjacent, infer
 from test_rig.checker.compiling import Kernels, frozen
 from test_rig.checker.cycles import find_cycles
@@ -66,12 +68,14 @@ def _judge_lists(history: History, level: str | None, levels: dict[str, frozense
     shown = infer(history, kernels)
     orders = orders_of(history, frozen(shown.counts), kernels)
     edges, label = adjacent(shown, orders, kernels)
-    parts = iter([edges, *order_edges(orders, label)])
+    parts = iter([*edges, *order_edges(orders, label)])
+    marked = tuple(marked_anomalies(history, shown))
+    shown.index = np.zeros(0, np.int32)
     del edges, orders  # where all are on cycles they are most of the memory
     found = find_cycles(parts, len(label), transactions=len(history), kernels=kernels, label=label)
     cycles = tuple(seen_cycles(history, found.cycles))
     seen = (
-        *marked_anomalies(history, shown),
+        *marked,
         *broken_promises(history, shown, label, kernels, most=MOST),
         *named_cycles(cycles),
         *cycles,

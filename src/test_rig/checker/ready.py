@@ -16,10 +16,10 @@ from typing import Any
 
 from test_rig.checker import compiling
 from test_rig.checker.compiling import compiling_now
-from test_rig.checker.graph import doubled, tarjan
 from test_rig.checker.judge import check
 from test_rig.checker.model import of_model
 from test_rig.checker.search import search
+from test_rig.checker.strong import doubled, pearce
 from test_rig.checker.versions import compare
 from test_rig.history import History, HistoryBuilder, Mop, OpType
 from test_rig.processes import kill_group, start_own_code
@@ -27,7 +27,7 @@ from test_rig.processes import kill_group, start_own_code
 __all__ = ["compile_half", "prepare"]
 
 #: What the other process compiles: half of the work.
-_OTHERS: frozenset[Any] = frozenset((search, doubled, tarjan, compare))
+_OTHERS: frozenset[Any] = frozenset((search, doubled, pearce, compare))
 _PATIENCE_S = 120.0
 
 

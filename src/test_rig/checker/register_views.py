@@ -15,17 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from test_rig.checker.graph import (
-    PROCESS,
-    REALTIME,
-    WR,
-    Edges,
-    Orders,
-    components,
-    order_edges,
-)
+from test_rig.checker.graph import PROCESS, REALTIME, WR, Edges, Orders, order_edges
 from test_rig.checker.register_atomic import ATOMIC, CAUSAL, MONOTONIC, SESSION, Derived
 from test_rig.checker.register_index import Registers
+from test_rig.checker.strong import components
 from test_rig.checker.witness import Edge, EdgeKind, Seen, told
 
 __all__ = ["RULES", "Story", "view_cycles"]

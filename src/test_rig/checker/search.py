@@ -2,7 +2,7 @@
 
 A class is a small automaton over the kinds of edges; `cycles` says where it is searched, and why.
 Bits of a state: the edge before was an rw (of G2-item: the next one must be); several rw; an edge
-of an order.
+of an order. Only one class needs the second one; the last one is there where orders are wanted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,17 @@ import numpy as np
 
 from test_rig.checker.compiling import Bytes, Int32s
 
-__all__ = ["search"]
+__all__ = ["search", "states_of"]
+
+
+def states_of(place: int, *, is_ordered: bool) -> int:
+    """Return how many states the automaton of a class has.
+
+    Args:
+        place: Which class it is.
+        is_ordered: Whether a cycle must have an edge of an order.
+    """
+    return (4 if place == 3 else 2) * (2 if is_ordered else 1)
 
 
 def search(
@@ -54,11 +64,13 @@ def search(
         walks: Is filled with the edges of cycles.
         is_shortest: Is filled with whether a cycle is known to be the shortest.
         of_group: Is filled with the group of each cycle.
-        stamp: Zeros, for each state of each node; of few of them memory is wanted.
+        stamp: Zeros, for each state of each node, as many as `states_of` says; of few of them
+            memory is wanted.
     """
     nodes = len(start) - 1
     is_doubled = place == 2 or place == 3
-    states = 8 if is_ordered else 4
+    states = len(stamp) // nodes
+    ordered = states // 2 if is_ordered else 0  # the bit of an edge of an order, the last one
     came = np.empty(states * nodes, np.int32)
     came_from = np.empty(states * nodes, np.uint8)
     now = np.empty(states * nodes, np.int32)
@@ -157,14 +169,14 @@ def search(
                             elif place == 4 and state & 1:
                                 continue
                             elif what >= 3:
-                                then = (state & ~1) | 4
+                                then = (state & ~1) | ordered
                             elif what == 1 and place == 0:
                                 continue
                             else:
                                 then = state & ~1
                             to = target[other]
                             if to == goal:
-                                if is_ordered and not then & 4:
+                                if is_ordered and not then & ordered:
                                     continue
                                 if then & 1 or (place == 3 and not then & 2):
                                     continue

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
 from test_rig.checker.append import Shown
-from test_rig.checker.cycles import Cycle
+from test_rig.checker.cycles import Cycle, Step
 from test_rig.checker.graph import PROCESS, REALTIME, RW, WR, WW
 from test_rig.checker.versions import (
     ABORTED,
@@ -82,14 +83,14 @@ class _Teller:
             mop = known.get(value, -1)
             if mop >= 0 and history.type[self._shown.owner[mop]] == FAIL:
                 why = f"{self._who(read)} read {value} of {self._who(mop)}, which was rolled back"
-                self._tell("G1a", why, (mop, read), EdgeKind.WR)
+                self._tell("G1a", why, (mop, read), WR)
 
     def intermediate(self, read: int) -> None:
         """Tell a read that ends within what another transaction appended."""
         value = self._history.elements(read)[-1]
         mop = self._by_value(read)[value]
         why = f"{self._who(read)} read {value} last; {self._who(mop)} appended more after it"
-        self._tell("G1b", why, (mop, read), EdgeKind.WR)
+        self._tell("G1b", why, (mop, read), WR)
 
     def dirty(self, read: int) -> None:
         """Tell who appended after what was rolled back."""
@@ -106,7 +107,7 @@ class _Teller:
                         f"{self._who(mop)} built on {history.value[each]} of {self._who(each)}, "
                         "which was rolled back"
                     )
-                    self._tell("dirty-update", why, (each, mop), EdgeKind.WW)
+                    self._tell("dirty-update", why, (each, mop), WW)
                 failed.clear()
 
     def incompatible(self, read: int) -> None:
@@ -154,9 +155,7 @@ class _Teller:
                 why = f"{names} each read {self._list(reads[0])} and then appended"
                 self._tell("lost-update", why, tuple(reads))
 
-    def _tell(
-        self, anomaly: str, why: str, mops: tuple[int, ...], kind: EdgeKind | None = None
-    ) -> None:
+    def _tell(self, anomaly: str, why: str, mops: tuple[int, ...], kind: int | None = None) -> None:
         """Tell one, once for its transactions and key; with a kind it is an edge."""
         owner = self._shown.owner[list(mops)].tolist()
         transactions = tuple(dict.fromkeys(owner))
@@ -164,7 +163,8 @@ class _Teller:
         if what in self._told:
             return
         self._told.add(what)
-        edges = () if kind is None else (_edge(self._history, (owner[0], owner[1]), kind, mops),)
+        step = () if kind is None else ((owner[0], owner[1], kind, mops[0], mops[1]),)
+        edges = tuple(_edges(self._history, step))
         why = f"key {self._history.key_of(mops[0])}: {why}"
         self.seen.append(
             Seen(anomaly=anomaly, transactions=transactions, why=(why,), edges=edges, mops=mops)
@@ -193,50 +193,59 @@ class _Teller:
 def seen_cycles(history: History, cycles: Sequence[Cycle]) -> Iterator[Seen]:
     """Yield cycles, without the nodes that are no transactions."""
     transactions = len(history)
+    steps: list[Step] = []
+    lengths: list[int] = []
     for cycle in cycles:
-        edges: list[Edge] = []
+        before = len(steps)
         begun = first_kind = first_mop = -1
         for source, target, kind, first, second in cycle.steps:
             if source < transactions:
                 begun, first_kind, first_mop = source, kind, first
             if target < transactions:
-                mops = (first_mop, second)
-                edges.append(_edge(history, (begun, target), _KINDS[first_kind], mops))
+                steps.append((begun, target, first_kind, first_mop, second))
+        lengths.append(len(steps) - before)
+    edges = _edges(history, steps)
+    for cycle, length in zip(cycles, lengths, strict=True):
+        own = tuple(islice(edges, length))
         yield Seen(
             anomaly=cycle.anomaly,
-            transactions=tuple(edge.source for edge in edges),
-            why=told(edges),
-            edges=tuple(edges),
+            transactions=tuple(edge.source for edge in own),
+            why=told(own),
+            edges=own,
             mops=tuple(
-                mop
-                for edge in edges
-                for mop in (edge.first_mop, edge.second_mop)
-                if mop is not None
+                mop for edge in own for mop in (edge.first_mop, edge.second_mop) if mop is not None
             ),
             is_shortest=cycle.is_shortest,
         )
 
 
-def _edge(
-    history: History, transactions: tuple[int, int], kind: EdgeKind, mops: tuple[int, ...]
-) -> Edge:
-    """Return an edge with what its micro-operations did; those of an order are -1."""
-    source, target = transactions
-    first, second = mops
-    if first < 0:
-        return Edge(source=source, target=target, kind=kind)
-    value = history.value
-    read: int | None = None
-    if kind is EdgeKind.RW:
-        end = int(history.element_start[first]) + int(history.element_count[first])
-        read = int(history.element[end - 1]) if history.element_count[first] else None
-    return Edge(
-        source=source,
-        target=target,
-        kind=kind,
-        key=history.key_of(first),
-        first=read if kind is EdgeKind.RW else int(value[first]),
-        second=int(value[first if kind is EdgeKind.WR else second]),
-        first_mop=first,
-        second_mop=second,
-    )
+def _edges(history: History, steps: Sequence[Step]) -> Iterator[Edge]:
+    """Yield edges with what their micro-operations did.
+
+    Args:
+        history: The history.
+        steps: Source, target, kind, and the micro-operations of both; those of an order are -1.
+    """
+    # Of many thousands, what they did is looked up at once.
+    first, second = np.array(steps, np.int64).reshape(-1, 5).T[3:]
+    count = history.element_count[first]
+    last, has_some = np.zeros(len(first), np.int64), count > 0
+    last[has_some] = history.element[(history.element_start[first] + count - 1)[has_some]]
+    columns = (history.key[first], history.value[first], history.value[second], count, last)
+    rows = zip(steps, *(column.tolist() for column in columns), strict=True)
+    for (source, target, number, one, other), key, wrote, writes, size, end in rows:
+        kind = _KINDS[number]
+        if one < 0:
+            yield Edge(source=source, target=target, kind=kind)
+            continue
+        is_read = kind is EdgeKind.RW
+        yield Edge(
+            source=source,
+            target=target,
+            kind=kind,
+            key=history.key_name(key),
+            first=(end if size else None) if is_read else wrote,
+            second=wrote if kind is EdgeKind.WR else writes,
+            first_mop=one,
+            second_mop=other,
+        )
