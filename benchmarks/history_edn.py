@@ -20,7 +20,7 @@ import numpy as np
 
 from test_rig.history import History, from_ops, read_history, read_ops, write_history
 from test_rig.history.edn import error_from_edn
-from test_rig.history.edn_columns import columns_of_edn
+from test_rig.history.op_columns import columns_of_edn
 
 
 def median_s(action: Callable[[], object], rounds: int = 3) -> float:

@@ -1,7 +1,7 @@
 """The loops over the bytes of an EDN file of the usual shape; they can be compiled.
 
 How to think of it: a machine over bytes, numbers as ASCII has them. It accepts less than EDN and
-tells nothing of mistakes: `edn_columns` says what happens then.
+tells nothing of mistakes: `op_columns` says what happens then.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def scan(data: Any, op_room: int, mop_room: int, element_room: int) -> Any:
     lengths = np.zeros(mop_room, dtype=np.int64)
     elements = np.empty(element_room, dtype=np.int64)
     # What is neither needed nor a plain word: whether it is EDN at all is looked at later.
-    skipped = np.empty((op_room + 1, 2), dtype=np.int64)
+    skipped = np.empty((4 * op_room + 1, 2), dtype=np.int64)
     ops, mops, some, skips = 0, 0, 0, 0
     at = 0
     is_whole = True

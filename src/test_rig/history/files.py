@@ -10,10 +10,11 @@ from test_rig.errors import HistoryError, UsageError
 from test_rig.history.arrow import read_arrow, read_parquet, write_arrow, write_parquet
 from test_rig.history.columns import History
 from test_rig.history.edn import error_from_edn, ops_from_edn, ops_to_edn
-from test_rig.history.edn_columns import columns_of_edn, is_worth_it
-from test_rig.history.jsonl import ops_from_jsonl, ops_to_jsonl
+from test_rig.history.jsonl import error_from_json, ops_from_jsonl, ops_to_jsonl
+from test_rig.history.op_columns import columns_of_edn, columns_of_jsonl, is_worth_it
+from test_rig.history.op_lines import edn_lines, jsonl_lines
 from test_rig.history.operation import Op
-from test_rig.history.pairs import Placed, from_ops, to_ops
+from test_rig.history.pairs import Placed, from_ops
 from test_rig.history.session_text import from_dbcop, from_plume, to_dbcop, to_plume
 from test_rig.history.validate import validate
 
@@ -83,14 +84,21 @@ def read_history(path: Path, form: HistoryForm | None = None) -> History:
         if form is HistoryForm.PLUME:
             with path.open(encoding="utf-8") as lines:
                 return from_plume(lines, file=str(path))
-        if form is HistoryForm.EDN and is_worth_it(path.stat().st_size):
-            columns = columns_of_edn(path.read_bytes(), error_from_edn)
+        if is_worth_it(path.stat().st_size):
+            columns = _columns(path.read_bytes(), form)
             if columns is not None:
                 _validate(columns, path)
                 return columns
         return from_ops(read_ops(path, form), file=str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot be read: {error}", where=str(path)) from error
+
+
+def _columns(content: bytes, form: HistoryForm) -> History | None:
+    """Return what a large file of operations tells, None where it is not of the usual shape."""
+    if form is HistoryForm.EDN:
+        return columns_of_edn(content, error_from_edn)
+    return columns_of_jsonl(content, error_from_json)
 
 
 def _validate(history: History, path: Path) -> None:
@@ -133,7 +141,7 @@ def write_history(history: History, path: Path, form: HistoryForm | None = None)
         elif form is HistoryForm.PLUME:
             _write_lines(to_plume(history), path)
         else:
-            write_ops(to_ops(history), path, form)
+            _write_lines((edn_lines if form is HistoryForm.EDN else jsonl_lines)(history), path)
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", where=str(path)) from error
 

@@ -12,7 +12,7 @@ from test_rig.history.operation import Op, OpType
 if TYPE_CHECKING:
     from test_rig.history.pairs import Placed
 
-__all__ = ["error_text", "op_of", "ops_from_jsonl", "ops_to_jsonl"]
+__all__ = ["error_from_json", "error_text", "op_of", "ops_from_jsonl", "ops_to_jsonl"]
 
 _TYPES = {each.value: each for each in OpType}
 
@@ -58,6 +58,15 @@ def op_of(found: Any, place: int) -> Op:
         index=place,
         error=error_text(found.get("error")),
     )
+
+
+def error_from_json(span: bytes) -> str | None:
+    """Return an operation's error as a text.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    return error_text(json.loads(span))
 
 
 def error_text(error: Any) -> str | None:

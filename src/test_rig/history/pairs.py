@@ -12,13 +12,15 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from test_rig.errors import HistoryError
 from test_rig.history.builder import HistoryBuilder, Mop
-from test_rig.history.columns import NEVER, NIL, READ, READ_LIST, History, Timescale
+from test_rig.history.columns import NEVER, NIL, READ, READ_LIST, History, Int64s, Timescale
 from test_rig.history.operation import Op, OpType
 from test_rig.history.validate import validate
 
-__all__ = ["Placed", "from_ops", "to_ops"]
+__all__ = ["Placed", "events", "from_ops", "to_ops"]
 
 #: An operation with where it stands in its file.
 Placed = tuple[str, Op]
@@ -132,27 +134,33 @@ def to_ops(history: History) -> list[Op]:
     Of a history that knows each session's order alone there are ends only, as `from_ops` takes
     them.
     """
+    places, are_ends, moments = events(history)
+    columns = zip(places.tolist(), are_ends.tolist(), moments.tolist(), strict=True)
+    return [_op(history, each, index) for index, each in enumerate(columns)]
+
+
+def events(history: History) -> tuple[Int64s, Int64s, Int64s]:
+    """Return the operations of a history, in the order of `to_ops`.
+
+    Returns:
+        For each operation its transaction, whether it is the end (1) or not (0), and the moment.
+    """
+    everyone = np.arange(len(history), dtype=np.int64)
     if history.clock is Timescale.SESSION:
-        return [_op(history, place, (0, place, 1)) for place in range(len(history))]
-    events: list[tuple[int, int, int, int]] = []
-    for place in range(len(history)):
-        start, end = int(history.start[place]), int(history.end[place])
-        events.append((start, 1, place, 0))
-        events.append((end, 0 if end > start else 2, place, 1))
+        return everyone, np.ones_like(everyone), np.zeros_like(everyone)
     # What ended at the moment at which another began was concurrent with it: the start goes first.
-    events.sort(key=lambda each: (each[0], each[3], each[2]))
-    return [
-        _op(history, place, (moment, index, is_end))
-        for index, (moment, _, place, is_end) in enumerate(events)
-    ]
+    moments = np.concatenate((history.start, history.end))
+    order = np.argsort(moments, kind="stable")
+    last = np.where(moments == NEVER, 0, moments).max(initial=0)
+    places = np.concatenate((everyone, everyone))[order]
+    are_ends = np.repeat(np.array([0, 1], dtype=np.int64), len(history))[order]
+    moments = moments[order]
+    return places, are_ends, np.where(moments == NEVER, last, moments)
 
 
-def _op(history: History, place: int, event: tuple[int, int, int]) -> Op:
-    moment, index, is_end = event
+def _op(history: History, event: tuple[int, int, int], index: int) -> Op:
+    place, is_end, moment = event
     kind = (OpType.OK, OpType.FAIL, OpType.INFO)[history.type[place]] if is_end else OpType.INVOKE
-    if moment == NEVER:
-        finite = history.end[history.end != NEVER]
-        moment = int(max(history.start.max(initial=0), finite.max(initial=0)))
     return Op(
         process=history.text(int(history.process[place])) or "",
         type=kind,

@@ -63,6 +63,19 @@ def test_a_history_survives_its_file(name: str, key: int | str, tmp_path: Path) 
     assert sorted(found.end.tolist()) == [4, 5, 9, NEVER]
 
 
+@pytest.mark.parametrize("key", [1, 'x "y" ü'])
+@pytest.mark.parametrize("clock", [Timescale.NS, Timescale.PLACE, Timescale.SESSION])
+@pytest.mark.parametrize("form", [HistoryForm.EDN, HistoryForm.JSONL])
+def test_columns_are_written_as_their_operations_are(
+    form: HistoryForm, clock: Timescale, key: int | str, tmp_path: Path
+) -> None:
+    """Letter by letter, whatever the keys, the outcomes and the times."""
+    history = sample(key=key, clock=clock)
+    write_history(history, tmp_path / "h", form)
+    write_ops(to_ops(history), tmp_path / "ops", form)
+    assert (tmp_path / "h").read_text() == (tmp_path / "ops").read_text()
+
+
 @pytest.mark.parametrize("name", ["h.arrow", "h.parquet"])
 def test_columns_keep_levels_and_errors(name: str, tmp_path: Path) -> None:
     """The level that was read back and the kind of a failure are in our own forms."""

@@ -1,7 +1,8 @@
-"""The fast way through EDN: what it accepts is what the general parser reads."""
+"""The fast way through operations: what it accepts is what the general parser reads."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 from test_rig.errors import HistoryError
 from test_rig.history import History, from_ops, read_history
 from test_rig.history.edn import error_from_edn, ops_from_edn
-from test_rig.history.edn_columns import columns_of_edn
+from test_rig.history.jsonl import error_from_json, ops_from_jsonl
+from test_rig.history.op_columns import columns_of_edn, columns_of_jsonl
 
 
 def plain(kernel: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,12 +27,16 @@ def plain(kernel: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def fast(text: str) -> History | None:
-    """Return what the fast way reads."""
+    """Return what the fast way reads; JSON begins otherwise than EDN."""
+    if text.startswith('{"'):
+        return columns_of_jsonl(text.encode(), error_from_json, plain)
     return columns_of_edn(text.encode(), error_from_edn, plain)
 
 
 def general(text: str) -> History:
     """Return what the general parser reads."""
+    if text.startswith('{"'):
+        return from_ops(ops_from_jsonl(text.splitlines()))
     return from_ops(ops_from_edn(text))
 
 
@@ -100,12 +106,41 @@ def mops(rng: Random, *, is_known: bool) -> str:
     return f"[{' '.join(found)}]"
 
 
-@settings(max_examples=80, deadline=None)
-@given(st.integers(0, 10**9), st.integers(1, 30))
-def test_both_ways_read_the_same(seed: int, count: int) -> None:
+def as_json(rng: Random, text: str) -> str:
+    """Return operations in EDN as JSON lines, with what JSON may have besides."""
+    lines = []
+    for _, op in ops_from_edn(text):
+        found: dict[str, Any] = {"type": op.type.value, "f": op.f, "value": op.value}
+        found["process"] = int(op.process) if op.process.isdecimal() else op.process
+        if op.time_ns:
+            found["time"] = op.time_ns
+        if op.error is not None:
+            found["error"] = rng.choice([op.error, "timeout", "40001: ü", [1.5e3, {"a": None}]])
+        if rng.random() < 0.2:
+            found[rng.choice(["Node", "op_id", "node"])] = rng.choice([True, -1, "n 1", []])
+        names = list(found)
+        rng.shuffle(names)
+        separators = rng.choice([(",", ":"), (", ", ": "), (" ,\t", " : ")])
+        ordered = {name: found[name] for name in names}
+        lines.append(json.dumps(ordered, separators=separators, ensure_ascii=rng.random() < 0.5))
+    return rng.choice(["\n", "\r\n", " \n"]).join(lines) + rng.choice(["", "\n"])
+
+
+def any_text(rng: Random, count: int, form: str) -> str:
+    """Return operations as EDN or as JSON lines."""
+    text = written(rng, count)
+    return as_json(rng, text) if form == "jsonl" else text
+
+
+forms = st.sampled_from(["edn", "jsonl"])
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.integers(0, 10**9), st.integers(1, 30), forms)
+def test_both_ways_read_the_same(seed: int, count: int, form: str) -> None:
     """Column by column, whatever the order of the fields and the types of reads."""
-    text = written(Random(seed), count)
-    found = columns_of_edn(text.encode(), error_from_edn, plain)
+    text = any_text(Random(seed), count, form)
+    found = fast(text)
     if found is not None:
         whole = columns_or_refusal(text)
         assert isinstance(whole, History)
@@ -132,14 +167,14 @@ def _unchecked(text: str) -> History:
         pairs.validate = validate
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.integers(0, 10**9), st.integers(1, 8), st.integers(1, 3))
+@settings(max_examples=250, deadline=None)
+@given(st.integers(0, 10**9), st.integers(1, 8), st.integers(1, 3), forms)
 def test_what_is_accepted_after_damage_is_what_the_general_parser_reads(
-    seed: int, count: int, times: int
+    seed: int, count: int, times: int, form: str
 ) -> None:
     """Bytes are changed, left out or doubled: the fast way gives up, or reads the same."""
     rng = Random(seed)
-    text = written(rng, count)
+    text = any_text(rng, count, form)
     for _ in range(times):
         at = rng.randrange(len(text))
         new = rng.choice(["", text[at] * 2, *'[]{}:#;"\\ ,0-1anrx(\n'])
@@ -151,12 +186,29 @@ def test_what_is_accepted_after_damage_is_what_the_general_parser_reads(
         assert differing(found, whole) == [], text
 
 
-def test_usual_files_go_the_fast_way() -> None:
+@pytest.mark.parametrize("form", ["edn", "jsonl"])
+def test_usual_files_go_the_fast_way(form: str) -> None:
     """It is not always given up."""
     rng = Random(1)
-    texts = [written(rng, 20) for _ in range(40)]
+    texts = [any_text(rng, 20, form) for _ in range(40)]
     accepted = [each for each in texts if fast(each) is not None]
     assert len(accepted) > 25
+
+
+def test_ends_without_invocations_go_the_fast_way() -> None:
+    """Each is a transaction, and nothing is known of time."""
+    text = "{:type :ok, :process 3, :value [[:w 1 2]]}\n{:type :info, :process 1, :value []}\n"
+    found = fast(text)
+    assert found is not None
+    assert differing(found, general(text)) == []
+    assert fast(text + text.replace(":w 1 2", ":w 1 3")) is None, "goes on after an info"
+
+
+def test_a_name_that_an_escape_spells_is_left_to_the_general_parser() -> None:
+    """Else it would be taken for one that is not looked at."""
+    text = '{"type":"ok","process":0,"value":[["w",1,2]],"val\\u0075e":[]}'
+    assert fast(text) is None
+    assert general(text).mop_count == 0
 
 
 def test_a_set_is_no_operation() -> None:
@@ -164,7 +216,7 @@ def test_a_set_is_no_operation() -> None:
     assert fast("#{:type :invoke, :process 0, :value []}") is None
 
 
-def large(damage: str = "") -> str:
+def large(form: str = "edn", damage: str = "") -> str:
     """Return a file that is large enough for the fast way."""
     lines = []
     for number in range(6000):
@@ -174,23 +226,31 @@ def large(damage: str = "") -> str:
                 f"{{:index {2 * number + place}, :type :{kind}, :process {number % 5}, :f :txn, "
                 f":value {value}, :time {number * 10 + place}}}"
             )
+    if form == "jsonl":
+        lines = as_json(Random(1), "\n".join(lines)).splitlines()
     lines[7000] += damage
     return "\n".join(lines)
 
 
-def test_a_large_file_is_read_by_compiled_code(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["edn", "jsonl"])
+def test_a_large_file_is_read_by_compiled_code(form: str, tmp_path: Path) -> None:
     """And it is what the general parser reads."""
     pytest.importorskip("numba")
-    text = large()
+    text = large(form)
     assert len(text) > 1_000_000
-    path = tmp_path / "h.edn"
+    path = tmp_path / f"h.{form}"
     path.write_text(text)
     assert differing(read_history(path), general(text)) == []
 
 
-def test_a_mistake_in_a_large_file_is_told_with_its_place(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("form", "message"), [("edn", "no EDN: ] closes nothing"), ("jsonl", "Extra data")]
+)
+def test_a_mistake_in_a_large_file_is_told_with_its_place(
+    form: str, message: str, tmp_path: Path
+) -> None:
     """The general parser tells it."""
-    path = tmp_path / "h.edn"
-    path.write_text(large(damage=" ]"))
-    with pytest.raises(HistoryError, match="line 7001: no EDN: ] closes nothing"):
+    path = tmp_path / f"h.{form}"
+    path.write_text(large(form, damage=" ]"))
+    with pytest.raises(HistoryError, match=f"line 7001: .*{message}"):
         read_history(path)

@@ -1,24 +1,31 @@
-"""Large EDN files of the usual shape, straight into columns.
+"""Large files of operations of the usual shape, straight into columns.
 
 How to think of it: one pass over the bytes reads maps of the shape that Jepsen writes (numbers as
 keys and values; whatever stands beside what is needed is skipped), and a second one puts each end
-to its invocation. Both know nothing of mistakes: at anything that is not of that shape, or cannot
-be, they give up, and the general parser, which is slow, reads the file and says what is wrong and
-where. So what they accept is read as the general parser would read it. They are worth it compiled.
+to its invocation. JSON lines are made EDN of the same length before. The passes know nothing of
+mistakes: at anything that is not of that shape, or cannot be, they give up, and the general parser,
+which is slow, reads the file and says what is wrong and where. So what they accept is read as the
+general parser would read it. They are worth it compiled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from test_rig.history.columns import NEVER, History, Timescale, spread, starts
 from test_rig.history.edn_scan import pair, scan
+from test_rig.history.jsonl_scan import transcribe
 
-__all__ = ["columns_of_edn", "is_worth_it"]
+__all__ = ["columns_of_edn", "columns_of_jsonl", "compiled", "is_worth_it", "names"]
+
+#: Gives a text from a part of the file; raises ValueError where it is none.
+TextOf: TypeAlias = Callable[[bytes], str | None]
+#: Makes a kernel fast.
+Compile: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 #: So many bytes take the general parser about as long as compiled code takes to be loaded.
 _LARGE = 1_000_000
@@ -47,11 +54,7 @@ def compiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
-def columns_of_edn(
-    content: bytes,
-    text_of: Callable[[bytes], str | None],
-    compile_: Callable[[Callable[..., Any]], Callable[..., Any]] = compiled,
-) -> History | None:
+def columns_of_edn(content: bytes, text_of: TextOf, compile_: Compile = compiled) -> History | None:
     """Return the transactions of a file, or None where it is not of the usual shape.
 
     Args:
@@ -60,6 +63,40 @@ def columns_of_edn(
         compile_: Makes kernels fast.
     """
     data = np.frombuffer(content, dtype=np.uint8)
+    return _columns(content, data, text_of, compile_, is_checked=False)
+
+
+def columns_of_jsonl(
+    content: bytes, text_of: TextOf, compile_: Compile = compiled
+) -> History | None:
+    """Return the transactions of a file of JSON lines, or None where it is not of the usual shape.
+
+    Args:
+        content: The file.
+        text_of: Gives an error's text from its JSON.
+        compile_: Makes kernels fast.
+    """
+    try:
+        content.isascii() or content.decode()
+    except UnicodeDecodeError:
+        return None
+    is_json, data = compile_(transcribe)(np.frombuffer(content, dtype=np.uint8))
+    if not is_json:
+        return None
+    return _columns(content, data, lambda span: text_of(_closed(span)), compile_, is_checked=True)
+
+
+def _closed(span: bytes) -> bytes:
+    """Return a part of JSON as it stood before EDN's spaces ended it one byte too early."""
+    if span == b"nul":
+        return b"null"
+    return span + b'"' if span.count(b'"') == 1 else span
+
+
+def _columns(
+    content: bytes, data: Any, text_of: TextOf, compile_: Compile, *, is_checked: bool
+) -> History | None:
+    """Return the transactions of EDN whose parts stand in `content` at the same places."""
     lists = content.count(b"[")
     # Elements stand apart by spaces or commas, or begin a list.
     apart = content.count(b" ") + content.count(b",") + content.count(b"\n")
@@ -67,28 +104,27 @@ def columns_of_edn(
     scanned = compile_(scan)(data, *rooms)
     is_whole, kinds, processes, times, counts, errors, skipped, *columns = scanned
     f, key, value, lengths, elements = columns
-    if not is_whole or not (kinds == 0).any() or not _are_edn(content, skipped, text_of):
+    if not is_whole or not (is_checked or _are_edn(content, skipped, text_of)):
         return None
-    is_timed = bool((times[1:] >= times[:-1]).all() and times.any())
-    moments = times if is_timed else np.arange(len(times), dtype=np.int64)
-    numbers, who = np.unique(processes, return_inverse=True)
-    paired = compile_(pair)(kinds, who.astype(np.int64), processes < 0, len(numbers))
-    is_paired, sent, done = paired
-    if not is_paired:
+    ends_only = not (kinds == 0).any()
+    paired = _ends(kinds, processes) if ends_only else _paired(kinds, processes, compile_)
+    if paired is None:
         return None
+    sent, done = paired
     is_done = done >= 0
     ends = np.where(is_done, done, sent)
     type_ = np.where(is_done, kinds[ends] - 1, 2).astype(np.uint8)
     source = np.where(is_done & (counts[ends] >= 0), ends, sent)
     if (counts[source] < 0).any():
         return None
+    start, end, clock = _moments(times, sent, ends, ends_only=ends_only)
     mop_start = starts(np.maximum(counts, 0))
     places = spread(mop_start[source], counts[source])
     is_known = np.repeat(type_ == 0, counts[source])
     f, value = f[places], value[places]
     is_hidden = (f >= 2) & ~is_known
     nil = np.iinfo(np.int64).min
-    codes, strings = _names(processes[sent])
+    codes, strings = names(processes[sent])
     error_codes = _errors(content, errors, np.where(is_done, done, -1), strings, text_of)
     if error_codes is None:
         return None
@@ -96,8 +132,8 @@ def columns_of_edn(
     return History(
         type=type_,
         process=codes,
-        start=moments[sent],
-        end=np.where(type_ == 2, NEVER, moments[ends]),
+        start=start,
+        end=np.where(type_ == 2, NEVER, end),
         level=nothing,
         error_class=error_codes,
         error_code=nothing,
@@ -110,11 +146,37 @@ def columns_of_edn(
         element_count=np.where(is_hidden, 0, lengths[places]).astype(np.int32),
         element=elements,
         strings=tuple(strings),
-        clock=Timescale.NS if is_timed else Timescale.PLACE,
+        clock=clock,
     )
 
 
-def _are_edn(content: bytes, spans: Any, text_of: Callable[[bytes], str | None]) -> bool:
+def _paired(kinds: Any, processes: Any, compile_: Compile) -> tuple[Any, Any] | None:
+    """Return for each transaction its invocation and its end, -1 for none."""
+    numbers, who = np.unique(processes, return_inverse=True)
+    is_paired, sent, done = compile_(pair)(kinds, who.astype(np.int64), processes < 0, len(numbers))
+    return (sent, done) if is_paired else None
+
+
+def _ends(kinds: Any, processes: Any) -> tuple[Any, Any] | None:
+    """Return the same of operations that are ends alone: each one is a transaction."""
+    ends = np.flatnonzero(processes >= 0)
+    order = ends[np.argsort(processes[ends], kind="stable")]
+    goes_on = processes[order[1:]] == processes[order[:-1]]
+    if not len(ends) or (goes_on & (kinds[order[:-1]] == 3)).any():
+        return None
+    return ends, ends
+
+
+def _moments(times: Any, sent: Any, ends: Any, *, ends_only: bool) -> tuple[Any, Any, Timescale]:
+    if ends_only:
+        places = 2 * np.arange(len(ends), dtype=np.int64)
+        return places, places + 1, Timescale.SESSION
+    if (times[1:] >= times[:-1]).all() and times.any():
+        return times[sent], times[ends], Timescale.NS
+    return sent, ends, Timescale.PLACE
+
+
+def _are_edn(content: bytes, spans: Any, text_of: TextOf) -> bool:
     """Return whether each of these parts is one value."""
     try:
         for span in {content[begin:end] for begin, end in spans.tolist()}:
@@ -124,7 +186,7 @@ def _are_edn(content: bytes, spans: Any, text_of: Callable[[bytes], str | None])
     return True
 
 
-def _names(processes: Any) -> tuple[Any, list[str]]:
+def names(processes: Any) -> tuple[Any, list[str]]:
     """Return codes of processes, and their names in the order in which they appear."""
     found, first, inverse = np.unique(processes, return_index=True, return_inverse=True)
     order = np.argsort(first)
@@ -138,7 +200,7 @@ def _errors(
     errors: Any,
     done: Any,
     strings: list[str],
-    text_of: Callable[[bytes], str | None],
+    text_of: TextOf,
 ) -> Any:
     """Return the code of each transaction's error; its text is added to the strings."""
     codes = np.full(len(done), -1, dtype=np.int32)
