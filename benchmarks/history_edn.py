@@ -3,8 +3,9 @@
     python benchmarks/history_edn.py [--transactions 1000000]
 
 Writes a history of lists as EDN, reads it with compiled code (once before, which compiles it) and,
-a part of it, with the general parser; then writes and reads it as Arrow, Parquet and JSON lines.
-Times are processor seconds of this process, medians of three.
+a part of it, with the general parser; then writes and reads it as Arrow, Parquet and JSON lines,
+and one of registers in the forms of their checkers. Times are processor seconds of this process,
+medians of three; of the other forms each is written once, and read once before.
 """
 
 from __future__ import annotations
@@ -32,16 +33,17 @@ def median_s(action: Callable[[], object], rounds: int = 3) -> float:
     return statistics.median(times)
 
 
-def write_edn(path: Path, count: int) -> None:
+def write_edn(path: Path, count: int, write: str = "append") -> None:
     rng = np.random.default_rng(7)
     with path.open("w") as file:
         for number in range(count):
             key, other, size = number // 16, int(rng.integers(0, 99)), int(rng.integers(0, 8))
             seen = " ".join(map(str, range(size)))
-            for place, (kind, what) in enumerate((("invoke", "nil"), ("ok", f"[{seen}]"))):
+            read = f"[{seen}]" if write == "append" else str(size + 1)
+            for place, (kind, what) in enumerate((("invoke", "nil"), ("ok", read))):
                 file.write(
                     f"{{:index {2 * number + place}, :type :{kind}, :process {number % 20}, "
-                    f":f :txn, :value [[:append {key} {number}] [:r {other} {what}]], "
+                    f":f :txn, :value [[:{write} {key} {number + 1}] [:r {other} {what}]], "
                     f":time {number * 1000 + place}}}\n"
                 )
 
@@ -71,17 +73,22 @@ def main() -> None:
         print(f"  whole file, with validation  {whole:8.2f} s {size / whole:8.1f} MB/s")
         print(f"  general parser, a 20th of it {slow:8.2f} s {cut / 1e6 / slow:8.1f} MB/s")
         print(f"  ratio {size / fast / (cut / 1e6 / slow):.0f}")
-        for name in ("h.arrow", "h.parquet", "h.jsonl"):
-            to = Path(folder) / name
-            small = history
-            if name.endswith("jsonl") and count > 100_000:
-                small = from_ops(read_ops(part))
-            wrote = median_s(lambda: write_history(small, to), 1)  # noqa: B023 - called at once
-            read = median_s(lambda: read_history(to), 1)  # noqa: B023 - called at once
-            print(
-                f"{to.suffix[1:]:8} {len(small)} transactions, {to.stat().st_size / 1e6:.0f} MB: "
-                f"written in {wrote:.2f} s, read in {read:.2f} s"
-            )
+        tell(history, ("h.arrow", "h.parquet", "h.edn", "h.jsonl"), Path(folder))
+        write_edn(path, count, "w")
+        registers = read_history(path)
+        tell(registers, ("h.plume", "h.json", "h.hist", "h.awdit"), Path(folder))
+
+
+def tell(history: History, names: tuple[str, ...], folder: Path) -> None:
+    for name in names:
+        to = folder / name
+        wrote = median_s(lambda: write_history(history, to), 1)  # noqa: B023 - called at once
+        read_history(to)
+        read = median_s(lambda: read_history(to), 1)  # noqa: B023 - called at once
+        print(
+            f"{to.suffix[1:]:8} {len(history)} transactions, {to.stat().st_size / 1e6:.0f} MB: "
+            f"written in {wrote:.2f} s, read in {read:.2f} s"
+        )
 
 
 if __name__ == "__main__":

@@ -105,13 +105,24 @@ def test_a_malformed_history_is_exit_code_2_with_its_place(
 def test_a_history_goes_through_every_form_and_shows_the_same(rig: Run, tmp_path: Path) -> None:
     """Registers survive all forms; the verdict is the same at the end."""
     (tmp_path / "h.edn").write_text(SKEW)
-    names = ["h.edn", "h.arrow", "h.jsonl", "h.parquet", "h.json", "h.plume"]
+    names = ["h.edn", "h.arrow", "h.jsonl", "h.parquet", "h.json", "h.hist", "h.plume"]
     for source, to in pairwise(names):
         done = rig("history", "convert", source, to)
         assert done.returncode == 0, done.stderr
-        assert "wrote 2 transactions" in done.stderr
+        assert "read 2 transactions" in done.stderr
     done = rig("check", "h.plume", "--json")
     assert [each["anomaly"] for each in json.loads(done.stdout)["seen"]] == ["G2-item"]
+
+
+def test_what_a_form_does_not_tell_is_said(rig: Run, tmp_path: Path) -> None:
+    """Refused transactions are left out, and counted."""
+    (tmp_path / "h.edn").write_text(
+        SKEW.replace(":type :ok, :process 1", ":type :fail, :process 1")
+    )
+    done = rig("history", "convert", "h.edn", "h.plume")
+    assert done.returncode == 0, done.stderr
+    assert "transactions left out: 1 refused, which had no effect" in done.stderr
+    assert (tmp_path / "h.plume").read_text() == "r(1,0,0,0)\nw(2,1,0,0)\n"
 
 
 def test_a_history_of_both_models_wants_one_named(rig: Run, tmp_path: Path) -> None:

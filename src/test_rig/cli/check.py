@@ -26,7 +26,9 @@ def check(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option(help="Its form: arrow, parquet, edn, jsonl, plume, dbcop; else its name."),
+        typer.Option(
+            help="Its form: arrow, parquet, edn, jsonl, plume, dbcop, hist, awdit; else its name."
+        ),
     ] = None,
     witnesses: Annotated[
         Path | None,

@@ -16,7 +16,9 @@ app = typer.Typer(help="Files of histories.", no_args_is_help=True)
 
 Form = Annotated[
     str | None,
-    typer.Option(help="Its form: arrow, parquet, edn, jsonl, plume, dbcop; else its name tells."),
+    typer.Option(
+        help="Its form: arrow, parquet, edn, jsonl, plume, dbcop, hist, awdit; else its name tells."
+    ),
 ]
 
 
@@ -44,8 +46,9 @@ def convert(
     source = history_file(source)
     forms = [form_named(name) for name in (source_form, to_form)]
     history = read_history(source, forms[0])
-    write_history(history, to, forms[1])
-    typer.echo(f"wrote {len(history)} transactions to {to}", err=True)
+    for remark in write_history(history, to, forms[1]):
+        typer.echo(remark, err=True)
+    typer.echo(f"read {len(history)} transactions, wrote {to}", err=True)
 
 
 def history_file(path: Path) -> Path:

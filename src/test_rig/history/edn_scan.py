@@ -39,6 +39,9 @@ def scan(data: Any, op_room: int, mop_room: int, element_room: int) -> Any:
             break
         if data[at] == 35:  # a tag, such as #jepsen.history.Op
             at += 1
+            if at < size and data[at] == 46:
+                is_whole = False
+                break
             while at < size and (97 <= data[at] <= 122 or 65 <= data[at] <= 90 or data[at] == 46):
                 at += 1
         # A bare # makes a set.

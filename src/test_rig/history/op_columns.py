@@ -83,6 +83,7 @@ def columns_of_jsonl(
     is_json, data = compile_(transcribe)(np.frombuffer(content, dtype=np.uint8))
     if not is_json:
         return None
+    data.setflags(write=False)  # as EDN's bytes are: the scanner is compiled once for both
     return _columns(content, data, lambda span: text_of(_closed(span)), compile_, is_checked=True)
 
 
