@@ -109,9 +109,12 @@ def infer(history: History, kernels: Kernels) -> Shown:
         )  # fmt: skip
         del sifted_start, sifted
     unread, unread_first = np.zeros(keys, np.int32), np.full(keys, -1, np.int32)
+    # NumPy asks for large pages, which is faster than what a compiled loop can ask for.
+    updater = np.zeros(len(order) + keys, np.int32)
     edges = kernels(link)(
         type_, mop_start, f, number, owner, next_append, is_troubled, is_unsound, seen, marks,
-        order_start, order, order_size, position, unread, unread_first, before, after,
+        order_start, order, order_size, position, unread, unread_first,
+        updater, before, after,
     )  # fmt: skip
     shown = Shown(
         number=number,

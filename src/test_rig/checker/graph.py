@@ -163,7 +163,9 @@ def orders_of(history: History, counts: Bytes, kernels: Kernels) -> Orders:
         validate(history)
     begun_start = np.zeros(1, np.int32)
     if history.clock is not Timescale.SESSION:
-        ended = frozen(np.argsort(end, kind="stable").astype(np.int32))
+        is_sorted = bool((end[1:] >= end[:-1]).all())  # as histories are that were recorded
+        ended = np.arange(size) if is_sorted else np.argsort(end, kind="stable")
+        ended = frozen(ended.astype(np.int32))
         begun_start = np.zeros(size + 1, np.int32)
         kept = np.empty(size, np.int32)
         arrays = (begun, ended, counts, to_moment, from_moment, kept, begun_start)

@@ -122,6 +122,8 @@ def strong(start: Int32s, heads: Int32s, orders: Orders, kernels: Kernels) -> In
         kernels: How to loop.
     """
     label = np.zeros(len(start) - 1 + orders.moments, np.int32)
+    # NumPy asks for large pages, which is faster than what a compiled loop can ask for.
+    scratch = np.empty((2, len(label)), np.int32)
     kernels(pearce)(
         frozen(start),
         frozen(heads),
@@ -130,6 +132,7 @@ def strong(start: Int32s, heads: Int32s, orders: Orders, kernels: Kernels) -> In
         frozen(orders.begun),
         frozen(orders.begun_start),
         label,
+        *scratch,
     )
     return label
 
@@ -142,6 +145,8 @@ def pearce(
     begun: Int32s,
     begun_start: Int32s,
     label: Int32s,
+    path: Int32s,
+    cursor: Int32s,
 ) -> None:
     """D. Pearce, "A space-efficient algorithm for finding strongly connected components", 2016.
 
@@ -156,13 +161,13 @@ def pearce(
         begun: Transactions by the moment at which they begin.
         begun_start: Where each moment's begin; one more.
         label: Zeros; is filled with components, -1 for a node that is alone.
+        path: Scratch, for each node. From the left the way to the node that is looked at, those
+            from which an earlier one can be reached as -1 - node; from the right nodes that wait
+            for the first one of their component.
+        cursor: Scratch, for each node.
     """
     plain, transactions, count = len(start) - 1, len(following), len(label)
     last = count - plain - 1
-    # From the left the way to the node that is looked at, those from which an earlier one can be
-    # reached as -1 - node; from the right nodes that wait for the first one of their component.
-    path = np.empty(count, np.int32)
-    cursor = np.empty(count, np.int32)
     # A label is the number of the earliest node that is known to be reached, and at last one larger
     # than all of these.
     alone = 2147483647

@@ -375,6 +375,7 @@ def link(
     position: Int32s,
     unread: Int32s,
     unread_first: Int32s,
+    updater: Int32s,
     before: Int32s,
     after: Int32s,
 ) -> int:
@@ -385,6 +386,9 @@ def link(
     (`before`) and the one of the next version (`after`); -1 for none, also where it is the
     transaction's own, -2 for all appends that nobody read of a key that has several. Marks reads
     INTERMEDIATE, INTERNAL (one that saw what its transaction appended only later) and LOST.
+
+    `updater` has zeros for each number of versions of each key: who read so many first, and then
+    appended to it, is put there, counted from one.
     """
     count = len(order_size)
     for mop in range(len(f)):
@@ -398,8 +402,6 @@ def link(
     stamp = np.zeros(count, np.int32)  # the last transaction and one
     most = np.empty(count, np.int32)
     widest = np.empty(count, np.int32)
-    # Who read so many versions of a key first, and then appended to it, and one: a place for each.
-    updater = np.zeros(order_start[count] + count, np.int32)
     edges = 0
     for transaction in range(len(type_)):
         for mop in range(mop_start[transaction], mop_start[transaction + 1]):

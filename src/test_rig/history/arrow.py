@@ -230,7 +230,8 @@ def _unlisted(lists: Any) -> tuple[Any, Any]:
     offsets = lists.offsets.to_numpy().astype(np.int64, copy=False)
     if (offsets[1:] < offsets[:-1]).any():
         raise ValueError("a list ends before it begins")
-    return lists.values.slice(offsets[0], offsets[-1] - offsets[0]), offsets - offsets[0]
+    values = lists.values.slice(offsets[0], offsets[-1] - offsets[0])
+    return values, offsets - offsets[0] if offsets[0] else offsets
 
 
 def _numpy(column: Any, kind: str) -> Any:
