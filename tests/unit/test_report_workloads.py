@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import html
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import audits
 import hostile
 import pytest
 from hypothesis import given
 
+from test_rig.history import Origin
 from test_rig.isolation import Level
-from test_rig.report import Report, headline, render_html, render_junit, render_text
+from test_rig.report import (
+    Report,
+    headline,
+    render_html,
+    render_json,
+    render_junit,
+    render_text,
+)
 from test_rig.report.plot import plot
+from test_rig.runs import RunStatus
 from test_rig.verdict import (
     TargetInfo,
     Verdict,
@@ -109,6 +121,40 @@ def test_a_workload_stands_beside_its_level_in_an_audit() -> None:
     assert "<polyline" in page
     text = render_text(audits.report(replace(target, levels=(row, *target.levels[1:]))))
     assert "workload shows" in text
+
+
+def kept(path: Path, workload: WorkloadVerdict, *, status: RunStatus) -> Report:
+    """Return the report of a run with a history of that workload, and one without a verdict."""
+    files = [
+        (Origin(target=workload.target.url, level=workload.level, scenario=workload.workload), "1"),
+        (Origin(target=workload.target.url, level="next", scenario=workload.workload), "2"),
+    ]
+    whole = report(workload)
+    return replace(
+        whole,
+        record=replace(whole.record, status=status),
+        histories=tuple((origin, path / f"{name}.arrow") for origin, name in files),
+    )
+
+
+def test_a_history_without_a_verdict_is_named_with_the_command_that_judges_it() -> None:
+    """In all forms, on one line that can be copied, quoted where it has to be."""
+    folder = Path("/runs of mine" + "/long" * 30)
+    run = kept(folder, shown(), status=RunStatus.INTERRUPTED)
+    command = f"test-rig check '{folder}/2.arrow'"
+    assert f"  {command}\n" in render_text(run, width=80)
+    assert command in html.unescape(render_html(run))
+    assert [each["command"] for each in json.loads(render_json(run))["still_to_judge"]] == [command]
+
+
+def test_a_finished_run_has_judged_its_histories() -> None:
+    """Nothing is asked for that was done; but what was judged apart is told."""
+    done = kept(Path("x"), shown(), status=RunStatus.FINISHED)
+    assert "still to be judged" not in render_text(done)
+    apart = kept(Path("x"), replace(shown(), apart=7), status=RunStatus.FINISHED)
+    told = " ".join(render_text(apart).split())
+    assert "the first 7 transactions were judged apart from the last ones" in told
+    assert "test-rig check x/1.arrow --level 'snapshot isolation'" in told
 
 
 def test_a_gap_parts_a_line() -> None:

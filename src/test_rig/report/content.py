@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from test_rig.history import Origin
 from test_rig.runs import RunFolder, RunRecord
 from test_rig.verdict import AuditVerdict, SuiteVerdict, Verdict, WorkloadVerdict
 
@@ -24,6 +25,8 @@ class Report:
     suite: SuiteVerdict | None = None
     #: What workloads showed, where the run was of workloads.
     workloads: tuple[WorkloadVerdict, ...] = ()
+    #: The histories of transactions that are kept, and what each belongs to.
+    histories: tuple[tuple[Origin, Path], ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -52,4 +55,5 @@ class Report:
             path=folder.path,
             suite=folder.suite(),
             workloads=folder.workloads(),
+            histories=folder.transactions(),
         )

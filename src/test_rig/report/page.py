@@ -27,7 +27,13 @@ from test_rig.report.words import (
     target_sentence,
     witness_title,
 )
-from test_rig.report.workloads import WorkloadView, view_of, views, workload_words
+from test_rig.report.workloads import (
+    WorkloadView,
+    still_to_judge,
+    view_of,
+    views,
+    workload_words,
+)
 from test_rig.runs import encode_json
 from test_rig.verdict import LevelRow, StepRecord, StepStatus, TargetVerdict
 
@@ -147,6 +153,8 @@ class Page:
     targets: tuple[TargetView, ...]
     workloads: tuple[WorkloadView, ...]
     doubts: tuple[tuple[str, str, str], ...]
+    #: Histories that are kept and not judged, and the command that does it.
+    still_to_judge: tuple[tuple[str, str], ...]
     anomalies: tuple[Anomaly, ...]
     levels: tuple[tuple[Level, str], ...]
     #: Name and value, under a heading.
@@ -171,6 +179,7 @@ def page_of(report: Report) -> Page:
         targets=tuple(_target(t, number) for number, t in enumerate(report.audit.targets, 1)),
         workloads=views(report),
         doubts=doubts(report),
+        still_to_judge=still_to_judge(report),
         anomalies=tuple(Anomaly),
         levels=tuple((level, _forbids(level)) for level in Level if level is not Level.NONE),
         facts=tuple(facts_of(report)),

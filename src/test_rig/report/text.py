@@ -26,7 +26,7 @@ from test_rig.report.words import (
     observed_words,
     product_name,
 )
-from test_rig.report.workloads import workload_lines, workload_words
+from test_rig.report.workloads import still_to_judge, workload_lines, workload_words
 from test_rig.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def render_text(
         page: Where the HTML page is, to be named at the end.
     """
     from rich.console import Console
+    from rich.text import Text
 
     out = StringIO()
     console = Console(
@@ -81,7 +82,7 @@ def render_text(
         legacy_windows=False,
     )
     for part in _parts(report, console.width, UNICODE if unicode else ASCII, page):
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, Text) and bool(part.no_wrap))
     lines = (line.rstrip() for line in out.getvalue().split("\n"))
     return "\n".join(lines).strip("\n") + "\n"
 
@@ -107,6 +108,7 @@ def _parts(
         yield ""
         yield from _witness(witness, width, symbols)
     yield from _not_judged(report)
+    yield from _still_to_judge(report)
     yield ""
     yield from _where(report, page)
 
@@ -190,6 +192,19 @@ def _not_judged(report: Report) -> Iterator[RenderableType]:
         yield Text("Not judged", style="bold yellow")
     for who, where, why in told:
         yield Text(f"  {who}, {where}: {why}")
+
+
+def _still_to_judge(report: Report) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    commands = still_to_judge(report)
+    if commands:
+        yield ""
+        yield Text("Kept, and still to be judged", style="bold yellow")
+    for what, command in commands:
+        yield Text(f"  {what}")
+        # A command is copied: it stays on one line, however long.
+        yield Text(f"  {command}", no_wrap=True)
 
 
 def _where(report: Report, page: Path | None) -> Iterator[RenderableType]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from test_rig.isolation import weakest_broken
 from test_rig.report.content import Report
@@ -12,11 +14,13 @@ from test_rig.report.picture import Picture
 from test_rig.report.plot import Plot, plot
 from test_rig.report.shown import shown
 from test_rig.report.timeline_picture import timeline_picture
+from test_rig.runs import RunStatus
 from test_rig.verdict import Verdict, WorkloadFinding, WorkloadVerdict
 
 __all__ = [
     "WorkloadView",
     "product_of",
+    "still_to_judge",
     "view_of",
     "views",
     "workload_headline",
@@ -117,6 +121,35 @@ def counted(workload: WorkloadVerdict) -> str:
         f"{workload.ok:,} committed ({rate:,.0f}/s), {workload.fail:,} failed, "
         f"{workload.info:,} unknown, {workload.clients} clients, {workload.duration_s:.1f} s"
     )
+
+
+def still_to_judge(report: Report) -> tuple[tuple[str, str], ...]:
+    """Return what of the kept histories has not been judged, each with the command that does it."""
+    files = {(each.target, each.level, each.scenario): path for each, path in report.histories}
+    told = []
+    for each in _workloads(report):
+        path = files.pop((each.target.url, each.level, each.workload), None)
+        if each.apart and path is not None:
+            what = f"the first {each.apart:,} transactions were judged apart from the last ones"
+            why = f"{each.workload} at {shown(each.level)} of {product_of(each)}: {what}"
+            told.append((why, _command(path, each.claim.value)))
+    if report.record.status is not RunStatus.FINISHED:
+        for (target, level, name), path in files.items():
+            told.append(
+                (f"{name} at {shown(level)} of {shown(target)}: no verdict", _command(path))
+            )
+    return tuple(told)
+
+
+def _workloads(report: Report) -> Iterator[WorkloadVerdict]:
+    yield from report.workloads
+    for target in report.audit.targets:
+        yield from (row.workload for row in target.levels if row.workload is not None)
+
+
+def _command(path: Path, level: str | None = None) -> str:
+    words = ["test-rig", "check", str(path), *(("--level", level) if level else ())]
+    return shlex.join(words)
 
 
 def workload_lines(report: Report) -> Iterator[tuple[str, Verdict | None]]:

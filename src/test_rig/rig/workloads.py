@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from test_rig.clock import SYSTEM_CLOCK
-from test_rig.history import Origin
+from test_rig.history import Origin, read_history
 from test_rig.report import Report
 from test_rig.rig.alerting import ConnectionAlerts, anomaly_found
 from test_rig.rig.listeners import listening
@@ -193,6 +193,7 @@ def _run_workload(
             on_entries=keep,
             on_history=lambda part: writer.record_transactions(origin, part),
             on_progress=tell,
+            whole=lambda: read_history(writer.transactions_file(origin)),
             stop_at_first=stop_at_first,
         )
     writer.flush()

@@ -21,7 +21,7 @@ from test_rig.runs.jsontext import decode_json
 from test_rig.runs.lock import is_locked
 from test_rig.runs.record import FORMAT, RunRecord, RunResults, RunStatus
 from test_rig.runs.versions import versions
-from test_rig.runs.writer import RunWriter, cannot_write
+from test_rig.runs.writer import HISTORY_EVENT, RunWriter, cannot_write
 from test_rig.telemetry import Measurement
 from test_rig.verdict import AuditVerdict, SuiteVerdict, WorkloadVerdict
 
@@ -160,6 +160,17 @@ class RunFolder:
         for row in read_rows(self.path / "history.arrow"):
             origin = Origin(target=row["target"], level=row["level"], scenario=row["scenario"])
             yield origin, _op(row)
+
+    def transactions(self) -> tuple[tuple[Origin, Path], ...]:
+        """Return the files of histories of transactions, and what each belongs to."""
+        return tuple(
+            (
+                Origin(target=line["target"], level=line["at"], scenario=line["name"]),
+                self.path / line["file"],
+            )
+            for line in self.log()
+            if line.get("event") == HISTORY_EVENT
+        )
 
     def measurements(self) -> Iterator[Measurement]:
         """Yield every measurement that reached the disk."""

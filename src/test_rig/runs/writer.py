@@ -30,7 +30,10 @@ from test_rig.runs.steps import operations
 from test_rig.telemetry import Alert, Measurement
 from test_rig.verdict import AuditVerdict, SuiteVerdict, Transcript, Verdict, WorkloadVerdict
 
-__all__ = ["RunWriter", "cannot_write"]
+__all__ = ["HISTORY_EVENT", "RunWriter", "cannot_write"]
+
+#: The log's line that says of what a history is.
+HISTORY_EVENT = "history"
 
 
 class RunWriter:
@@ -52,6 +55,7 @@ class RunWriter:
             lock(self._log)
             self._history = ArrowLog(path / "history.arrow", HISTORY_COLUMNS)
             self._transactions: dict[Origin, HistoryFile] = {}
+            self._places: dict[Origin, Path] = {}
             self._measurements = ArrowLog(path / "measurements.arrow", MEASUREMENT_COLUMNS)
             replace_file(path / "run.json", encode_json(record, pretty=True))
 
@@ -116,7 +120,19 @@ class RunWriter:
                 name = _in_a_name(f"{origin.scenario}-{origin.level}")
                 path = folder / f"{len(self._transactions) + 1:02}-{name}.arrow"
                 file = self._transactions[origin] = HistoryFile(path)
+                self._places[origin] = path
+                self.log(
+                    HISTORY_EVENT,
+                    target=origin.target,
+                    at=origin.level,
+                    name=origin.scenario,
+                    file=f"histories/{path.name}",
+                )
             file.append(part)
+
+    def transactions_file(self, origin: Origin) -> Path:
+        """Return where the transactions of what they belong to are."""
+        return self._places[origin]
 
     def flush(self) -> None:
         """See what was recorded of the history on disk."""

@@ -421,3 +421,5 @@ class WorkloadVerdict:
     duration_s: float
     #: Why it ended before its time, where it did.
     ended_early: str | None = None
+    #: So many transactions, the oldest, were not judged together with all others: 0 where each was.
+    apart: int = 0

@@ -76,6 +76,22 @@ class HistoryJudge:
             self._look()
         return self._shown
 
+    @property
+    def gone(self) -> int:
+        """How many transactions were no longer judged together with the last ones."""
+        return self._window.gone
+
+    @property
+    def total(self) -> int:
+        """How many transactions were handed out and judged."""
+        return self._window.gone + len(self._window)
+
+    def judge_whole(self, history: History) -> None:
+        """Judge all transactions together; what the parts showed is in it again."""
+        self._counts, self._best, self._told = {}, {}, {}
+        self._window = Window(len(history))
+        self._show(history, check(history, model=self.model).seen)
+
     def coverage(self) -> tuple[tuple[str, int], ...]:
         """Return how often each anomaly had the chance to show itself."""
         return self._chances.told()
@@ -86,6 +102,11 @@ class HistoryJudge:
         if surplus := self._window.surplus:
             self._remember(history, [each for each in seen if min(each.transactions) < surplus])
             seen = tuple(each for each in seen if min(each.transactions) >= surplus)
+        self._show(history, seen)
+        if surplus:
+            self._window.drop(surplus)
+
+    def _show(self, history: History, seen: Iterable[Seen]) -> None:
         of = _by_anomaly(seen)
         self._shown = tuple(
             Shown(
@@ -96,8 +117,6 @@ class HistoryJudge:
             )
             for anomaly in dict.fromkeys([*self._counts, *of])
         )
-        if surplus:
-            self._window.drop(surplus)
 
     def _remember(self, history: History, seen: Iterable[Seen]) -> None:
         """Keep of what goes how often it was seen, and the smallest history that shows it."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from test_rig.history import OpType
 from test_rig.targets import LevelSpec
 from test_rig.verdict import TargetInfo, Verdict, WorkloadFinding, WorkloadVerdict
+from test_rig.workload.history_judge import HistoryJudge
 from test_rig.workload.series import Series
 from test_rig.workload.workload import Judge, Plan, Shown
 
@@ -60,6 +61,7 @@ def judged(
         seed=plan.seed,
         duration_s=duration_s,
         ended_early=ended_early,
+        apart=judge.gone if isinstance(judge, HistoryJudge) else 0,
     )
 
 

@@ -119,6 +119,27 @@ def test_what_has_gone_is_remembered(name: str) -> None:
     assert keys == {901, 902}
 
 
+@pytest.mark.parametrize("name", SKEW)
+def test_what_a_window_cannot_show_the_whole_shows(name: str, tmp_path: Path) -> None:
+    """Who takes part in a cycle may be far from the others; the whole is judged at the end."""
+    first, second, last = SKEW[name]
+    # They overlapped, but one of them ended long before the others.
+    skewed = [txn(0, *first, process=0), txn(0, *second, process=1)]
+    between = [txn(place, process=2) for place in range(2, 100)]
+    history = [skewed[0], *between, skewed[1], txn(101, *last, process=3)]
+    judge, file = HistoryJudge(name, most=40), HistoryFile(tmp_path / "whole.arrow")
+    for place, each in enumerate(history):
+        judge.feed(each)
+        if place % 10 == 0:
+            file.append(judge.take({}))
+            judge.shown()
+    file.append(judge.take({}, is_over=True))
+    file.close()
+    assert (judge.shown(), judge.gone > 0) == ((), True)
+    judge.judge_whole(read_history(tmp_path / "whole.arrow"))
+    assert ([each.flaw.anomaly for each in judge.shown()], judge.gone) == (["G2-item"], 0)
+
+
 def test_memory_is_bounded() -> None:
     """However long it runs, no more transactions are kept than fit."""
     window = Window(most=100)
