@@ -10,17 +10,19 @@ happens at its end), *snapshot isolation* (it reads what was there at its beginn
 append to the same list one is rolled back), and *read committed* (each read sees what is committed
 then). Each is judged for every class, with the orders of sessions and of time.
 
-Told are medians: the wall clock and the CPU time of the judgement, with and without reading the
-Arrow file; the memory beyond the history for each micro-operation, as the peak of a process of its
-own; and what the first judgement takes, with nothing compiled and then with it. No other checker of
-lists was found in the registries of packages (Elle is JVM code, the others judge registers); beside
-ours are the same loops uncompiled, and, on a history that it can bear, the plain search of all
-cycles that the tests compare with.
+Told are medians: the wall clock and the CPU time of reading the Arrow file and judging it, in a
+process of its own whose peak of memory is told too; the memory beyond the history for each
+micro-operation, as the peak of a process of its own; and what the first judgement takes, with
+nothing compiled and then with it. No other checker of lists was found in the registries of packages
+(Elle is JVM code, the others judge registers); beside ours are the same loops uncompiled, and, on a
+history that it can bear, the plain search of all cycles that the tests compare with.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import os
 import re
 import statistics
@@ -51,6 +53,7 @@ from test_rig.history import (
 
 KINDS = ("serializable", "snapshot isolation", "read committed")
 SESSIONS, KEYS, APPENDS = 20, 10, 32
+SELF = (sys.executable, __file__)
 
 
 @njit(cache=True)
@@ -216,27 +219,54 @@ def measured(history: History) -> tuple[float, float, Checked]:
 
 
 def told(kind: str, count: int, rounds: int) -> None:
-    """Tell what judging one history takes."""
+    """Tell what judging one history takes, each time in a process that has judged a small one."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "history.arrow"
-        write_history(history_of(kind, count), path)
-        runs, reads = [], []
+        subprocess.run([*SELF, "--write", kind, str(count), str(path)], check=True)
+        runs = []
         for _ in range(rounds):
-            cpu = time.process_time()
-            history = read_history(path)
-            reads.append(time.process_time() - cpu)
-            runs.append(measured(history))
-    wall, cpu, read = (
-        statistics.median(each)
-        for each in ([run[0] for run in runs], [run[1] for run in runs], reads)
-    )
-    names = Counter(each.anomaly for each in runs[-1][2].seen)
-    assert all(run[2] == runs[0][2] for run in runs), "two answers"
+            done = subprocess.run(
+                [*SELF, "--judge", str(path)], check=True, capture_output=True, text=True
+            )
+            runs.append(json.loads(done.stdout))
+    middle = {
+        name: statistics.median(run[name] for run in runs)
+        for name in ("wall_s", "read_s", "check_s", "peak")
+    }
+    assert len({run["answer"] for run in runs}) == 1, "two answers"
     print(
-        f"{kind:18} {count:>10,} transactions {history.mop_count:>11,} mops "
-        f"{len(history.element):>12,} elements: {wall:7.3f} s wall {cpu:7.3f} s CPU, "
-        f"{read + cpu:7.3f} s CPU with reading Arrow; {dict(names) or 'nothing seen'}",
+        f"{kind:18} {count:>10,} transactions {runs[0]['mops']:>11,} mops: from Arrow "
+        f"{middle['wall_s']:6.3f} s wall, {middle['read_s'] + middle['check_s']:6.3f} s CPU "
+        f"(read {middle['read_s']:.3f}, judge {middle['check_s']:.3f}), peak of the process "
+        f"{middle['peak'] / 2**30:.2f} GiB; {runs[0]['names'] or 'nothing seen'}",
         flush=True,
+    )
+
+
+def judge(path: Path) -> None:
+    """Read and judge a file in this process, and print what it took."""
+    with tempfile.TemporaryDirectory() as folder:
+        # Large enough for the compiled loops: they and pyarrow are loaded before the clock runs.
+        small = Path(folder) / "history.arrow"
+        write_history(history_of(KINDS[2], 20_000), small)
+        check(read_history(small))
+    wall, cpu = time.perf_counter(), time.process_time()
+    history = read_history(path)
+    read = time.process_time()
+    found = check(history)
+    end = time.process_time()
+    print(
+        json.dumps(
+            {
+                "wall_s": time.perf_counter() - wall,
+                "read_s": read - cpu,
+                "check_s": end - read,
+                "peak": _status("VmHWM"),
+                "mops": history.mop_count,
+                "names": dict(Counter(each.anomaly for each in found.seen)),
+                "answer": hashlib.sha256(repr(found).encode()).hexdigest(),
+            }
+        )
     )
 
 
@@ -294,9 +324,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory-of", nargs=2, metavar=("KIND", "TRANSACTIONS"))
     parser.add_argument("--first-call", action="store_true")
+    parser.add_argument("--write", nargs=3, metavar=("KIND", "TRANSACTIONS", "FILE"))
+    parser.add_argument("--judge", type=Path, metavar="FILE")
     options = parser.parse_args()
     if options.memory_of:
         memory(options.memory_of[0], int(options.memory_of[1]))
+        return
+    if options.write:
+        kind, count, path = options.write
+        write_history(history_of(kind, int(count)), Path(path))
+        return
+    if options.judge:
+        judge(options.judge)
         return
     if options.first_call:
         history = history_of(KINDS[2], 20_000)
@@ -306,19 +345,18 @@ def main() -> None:
         wall, cpu = time.perf_counter() - begun, time.process_time() - used
         print(f"first judgement of a process: {wall:.2f} s wall, {cpu:.2f} s CPU", flush=True)
         return
-    self = [sys.executable, __file__]
     with tempfile.TemporaryDirectory() as cache:
         # `simulated` is compiled once more too; the clock runs for the judgement alone.
         fresh = dict(os.environ, NUMBA_CACHE_DIR=cache)
         print("nothing compiled yet, and then in another process:", flush=True)
         for _ in range(2):
-            subprocess.run([*self, "--first-call"], check=True, env=fresh)
+            subprocess.run([*SELF, "--first-call"], check=True, env=fresh)
     for count in options.transactions:
         for kind in KINDS:
             told(kind, count, options.rounds)
     for count in options.transactions:
-        subprocess.run([*self, "--memory-of", KINDS[0], str(count)], check=True)
-        subprocess.run([*self, "--memory-of", KINDS[2], str(count)], check=True)
+        subprocess.run([*SELF, "--memory-of", KINDS[0], str(count)], check=True)
+        subprocess.run([*SELF, "--memory-of", KINDS[2], str(count)], check=True)
     wall, cpu, found = measured(ring_of(RING))
     print(f"one cycle of {RING:,} transactions: {wall:.3f} s wall, {cpu:.3f} s CPU;", end=" ")
     print([(each.anomaly, len(each.transactions), each.is_shortest) for each in found.seen])

@@ -31,6 +31,7 @@ from test_rig.workload.asking import Asking
 from test_rig.workload.client import Client, Source
 from test_rig.workload.history_judge import HistoryJudge
 from test_rig.workload.pace import Pace
+from test_rig.workload.readiness import make_ready
 from test_rig.workload.speech import Speech
 from test_rig.workload.tape import Writable
 
@@ -136,6 +137,7 @@ def main() -> None:
     url = sys.argv[1] if len(sys.argv) > 1 else URL
     rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
     costs: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    make_ready("list-append")  # as a run does before its clients begin
     with Target.open(url) as target:
         level = target.levels[0]
         print(f"{target.info.product} {target.info.version}, {level.name}, {PLAN.clients} clients")
