@@ -2,9 +2,9 @@
 
 How to think of it: the kernels of `versions` find each key's order of versions, and the version
 before and after each micro-operation; edges follow from those two numbers and are written out only
-where cycles can be. An append that nobody read, of a transaction that is known to be committed,
-comes after all that was read. A key whose reads no order explains gives no ww and no rw; whom a
-read saw is certain all the same.
+where cycles can be. An append that nobody read, of a transaction that is known to be committed (as
+one is whose answer was lost, but of which something was read), comes after all that was read. A key
+whose reads no order explains gives no ww and no rw; whom a read saw is certain all the same.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from test_rig.checker.versions import (
     sift,
 )
 from test_rig.history import APPEND, OK, History, validate
+from test_rig.history.columns import spread
 
 __all__ = ["Shown", "adjacent", "infer"]
 
@@ -112,9 +113,9 @@ def infer(history: History, kernels: Kernels) -> Shown:
     # NumPy asks for large pages, which is faster than what a compiled loop can ask for.
     updater = np.zeros(len(order) + keys, np.int32)
     edges = kernels(link)(
-        type_, mop_start, f, number, owner, next_append, is_troubled, is_unsound, seen, marks,
-        order_start, order, order_size, position, unread, unread_first,
-        updater, before, after,
+        frozen(counts), mop_start, f, number, owner, next_append, is_troubled, is_unsound, seen,
+        marks, order_start, order, order_size, position, longest, unread, unread_first, updater,
+        before, after,
     )  # fmt: skip
     shown = Shown(
         number=number,
@@ -134,8 +135,8 @@ def infer(history: History, kernels: Kernels) -> Shown:
         chains=Edges.none(),
         chain_nodes=0,
     )
-    if (unread > 1).any() and len(readers := np.flatnonzero(after == -2)):
-        unread_mops = (f == APPEND) & (position < 0) & (type_[owner] == OK)
+    if (unread > 1).any() and len(readers := np.flatnonzero(after < -1)):
+        unread_mops = (f == APPEND) & (position < 0) & (counts[owner] > 0)
         unread_mops &= is_unsound[number] == 0
         _chain(history, shown, readers, np.flatnonzero(unread_mops & (unread[number] > 1)))
     return shown
@@ -156,7 +157,11 @@ def _index(
 
 
 def _chain(history: History, shown: Shown, readers: Ints, unread: Ints) -> None:
-    """Lead from who read all of a key to all its unread appends, but not to its own."""
+    """Lead from who read all of a key to all its unread appends.
+
+    Left out are its own, and those of the transaction whose append it saw last (`after` is -3): of
+    that one's version it saw a part.
+    """
     mops = history.mop_count
     wanted = np.zeros(len(shown.longest), np.bool_)
     wanted[shown.number[readers]] = True
@@ -173,14 +178,23 @@ def _chain(history: History, shown: Shown, readers: Ints, unread: Ints) -> None:
     none = np.full(len(same), -1, np.int64)
     reader_key = shown.number[readers].astype(np.int64)
     reader = shown.owner[readers].astype(np.int64)
-    low = np.searchsorted(place, reader_key * mops + history.mop_start[reader])
-    high = np.searchsorted(place, reader_key * mops + history.mop_start[reader + 1])
+    read = np.where(shown.after[readers] == -3, shown.owner[shown.before[readers]], reader)
     begin, end = np.searchsorted(key, reader_key), np.searchsorted(key, reader_key, side="right")
-    is_before, is_after = low > begin, high < end
-    # Without appends of its own it enters once, at the beginning.
-    is_before &= low < high
-    high = np.where(low < high, high, begin)
-    is_after |= high == begin
+    own, others = (
+        np.searchsorted(place, reader_key * mops + history.mop_start[np.stack((each, each + 1))])
+        for each in (reader, read)
+    )
+    # What is left out are one or two parts of the chain, or nothing.
+    has_own, has_others = own[0] < own[1], others[0] < others[1]
+    is_whole = ~has_own & ~has_others
+    own, others = np.where(has_own, own, others), np.where(has_others, others, own)
+    low, high = np.minimum(own[0], others[0]), np.maximum(own[1], others[1])
+    is_before, is_after = ~is_whole & (low > begin), is_whole | (high < end)
+    high = np.where(is_whole, begin, high)  # it enters once, at the beginning
+    between = np.minimum(own[1], others[1])
+    counts = np.maximum(np.maximum(own[0], others[0]) - between, 0)
+    counts[is_whole] = 0
+    them = spread(between, counts)
     shown.chain_nodes = 2 * count
     shown.chains = Edges.joined(
         [
@@ -201,6 +215,9 @@ def _chain(history: History, shown: Shown, readers: Ints, unread: Ints) -> None:
                 RW,
                 readers[is_before],
                 unread[low[is_before] - 1],
+            ),
+            Edges.of(
+                np.repeat(reader, counts), who[them], RW, np.repeat(readers, counts), unread[them]
             ),
         ]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from test_rig.checker.graph import PROCESS, REALTIME, RW, WR, WW
 from test_rig.checker.versions import (
     ABORTED,
     DIRTY,
+    DISORDERED,
     DUPLICATE,
     GARBAGE,
     INCOMPATIBLE,
@@ -49,6 +50,7 @@ def marked_anomalies(history: History, shown: Shown) -> list[Seen]:
         (INTERMEDIATE, teller.intermediate),
         (DIRTY, teller.dirty),
         (INCOMPATIBLE, teller.incompatible),
+        (DISORDERED, teller.disordered),
         (INTERNAL, teller.internal),
     ):
         for read in np.flatnonzero(shown.marks & mark)[:MOST].tolist():
@@ -118,6 +120,26 @@ class _Teller:
             f"{self._who(other)} read {self._list(other)}"
         )
         self._tell("incompatible-order", why, (read, other))
+
+    def disordered(self, read: int) -> None:
+        """Tell transactions whose appends a read does not have in the order in which they were."""
+        known, history, shown = self._by_value(read), self._history, self._shown
+        places = enumerate(history.elements(read))
+        found = {known[value]: place for place, value in places if value in known}
+        for transaction in dict.fromkeys(shown.owner[list(found)].tolist()):
+            own = [
+                mop
+                for mop in history.mops(transaction)
+                if shown.number[mop] == shown.number[read] and history.f[mop] == APPEND
+            ]
+            for first, second in pairwise(own):
+                if second in found and found.get(first, len(found)) > found[second]:
+                    why = (
+                        f"{self._who(read)} read {self._list(read)}, {self._who(first)} appended "
+                        f"{history.value[first]} before {history.value[second]}"
+                    )
+                    self._tell("incompatible-order", why, (first, read))
+                    break
 
     def internal(self, read: int) -> None:
         """Tell a read that does not fit what its transaction did before."""

@@ -22,6 +22,7 @@ from test_rig.checker.compiling import Bytes, Int32s, Ints, Marks
 __all__ = [
     "ABORTED",
     "DIRTY",
+    "DISORDERED",
     "DUPLICATE",
     "GARBAGE",
     "INCOMPATIBLE",
@@ -39,7 +40,7 @@ __all__ = [
 
 # Marks of reads. UPDATE: its transaction appends to the key later, and did nothing to it before.
 INCOMPATIBLE, DUPLICATE, GARBAGE, ABORTED, INTERMEDIATE = 1, 2, 4, 8, 16
-INTERNAL, DIRTY, UPDATE, LOST = 32, 64, 128, 256
+INTERNAL, DIRTY, UPDATE, LOST, DISORDERED = 32, 64, 128, 256, 512
 # Of `test_rig.history`: kernels know numbers only.
 _APPEND, _OK, _FAIL, _INFO = 0, 0, 1, 2
 
@@ -359,7 +360,7 @@ def reorder(
 
 
 def link(
-    type_: Bytes,
+    counts: Bytes,
     mop_start: Ints,
     f: Bytes,
     number: Int32s,
@@ -373,6 +374,7 @@ def link(
     order: Int32s,
     order_size: Int32s,
     position: Int32s,
+    longest: Int32s,
     unread: Int32s,
     unread_first: Int32s,
     updater: Int32s,
@@ -384,8 +386,10 @@ def link(
     Fills for each append the append of the version before it (`before`, which is -1 so far but for
     reads of unsound keys), for each read the last append of another transaction that it saw
     (`before`) and the one of the next version (`after`); -1 for none, also where it is the
-    transaction's own, -2 for all appends that nobody read of a key that has several. Marks reads
-    INTERMEDIATE, INTERNAL (one that saw what its transaction appended only later) and LOST.
+    transaction's own, -2 for all appends that nobody read of a key that has several, -3 for all but
+    those of the transaction that was read. Marks reads
+    INTERMEDIATE, INTERNAL (one that saw what its transaction appended only later), LOST, and
+    DISORDERED (a key's longest) where a transaction's appends are not in its order.
 
     `updater` has zeros for each number of versions of each key: who read so many first, and then
     appended to it, is put there, counted from one.
@@ -395,7 +399,7 @@ def link(
         key = number[mop]
         if f[mop] != _APPEND or position[mop] >= 0 or is_unsound[key]:
             continue
-        if type_[owner[mop]] == _OK:
+        if counts[owner[mop]]:
             if unread[key] == 0:
                 unread_first[key] = mop
             unread[key] += 1
@@ -403,7 +407,7 @@ def link(
     most = np.empty(count, np.int32)
     widest = np.empty(count, np.int32)
     edges = 0
-    for transaction in range(len(type_)):
+    for transaction in range(len(counts)):
         for mop in range(mop_start[transaction], mop_start[transaction + 1]):
             key = number[mop]
             after[mop] = -1
@@ -415,9 +419,12 @@ def link(
                     continue
                 if stamp[key] == transaction + 1 and 0 <= place < most[key]:
                     marks[widest[key]] |= INTERNAL
+                later = next_append[mop]
+                if later >= 0 and position[later] >= 0 and not 0 <= place < position[later]:
+                    marks[longest[key]] |= DISORDERED
                 if place > 0:
                     before[mop] = order[start + place - 1]
-                elif place < 0 and size > 0 and type_[transaction] == _OK:
+                elif place < 0 and size > 0 and counts[transaction]:
                     before[mop] = order[start + size - 1]
                 if before[mop] >= 0 and owner[before[mop]] == transaction:
                     before[mop] = -1
@@ -453,13 +460,20 @@ def link(
             if place >= 0:
                 before[mop] = order[start + place]
                 edges += 1
+            # A version is what its transaction left: who read it half written missed others' only.
+            writer = owner[order[start + saw - 1]] if saw > 0 else -1
+            if writer != transaction:
+                while saw < size and owner[order[start + saw]] == writer:
+                    saw += 1
             if saw < size:
                 after[mop] = order[start + saw]
             elif unread[key] == 1:
                 after[mop] = unread_first[key]
             elif unread[key] > 1:
-                after[mop] = -2
-            if after[mop] >= 0 and owner[after[mop]] == transaction:
+                after[mop] = -2 if writer < 0 or writer == transaction else -3
+            if after[mop] >= 0 and (
+                owner[after[mop]] == transaction or owner[after[mop]] == writer
+            ):
                 after[mop] = -1
             if after[mop] >= 0:
                 edges += 1

@@ -76,7 +76,7 @@ _MEANS = {
     "dirty-update": "built upon what was rolled back",
     "lost-update": "overwrote an update unseen",
     "internal": "did not read its own write, or read twice and got two values",
-    "incompatible-order": "two reads that no order of the writes explains",
+    "incompatible-order": "reads that no order of the writes explains",
     "duplicate-elements": "a value is there twice",
     "garbage-read": "read what nobody wrote",
     "read-your-writes": "a session did not see its own earlier write",

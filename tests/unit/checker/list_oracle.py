@@ -82,6 +82,11 @@ def anomalies(history: History) -> set[tuple[str, int]]:
         after = [m for m in history.mops(reader) if m > read and history.f[m] == APPEND]
         if not before and any(history.key[m] == key for m in after):
             updates[key, alive[reader, read]].add(reader)
+    unsound = {
+        key
+        for _, _, key, seen in _reads(history)
+        if len(set(seen)) < len(seen) or any((key, value) not in writers for value in seen)
+    }
     for one, each, key, _ in _reads(history):
         for two, other, other_key, _ in _reads(history):
             first, second = alive[one, each], alive[two, other]
@@ -91,6 +96,18 @@ def anomalies(history: History) -> set[tuple[str, int]]:
                 and second != first[: len(second)]
             ):
                 found |= {("incompatible-order", one), ("incompatible-order", two)}
+                unsound.add(key)
+    for reader, read, key, _ in _reads(history):
+        seen = alive[reader, read]
+        for number in range(len(history)) if key not in unsound else ():
+            own = [
+                int(history.value[mop])
+                for mop in history.mops(number)
+                if history.f[mop] == APPEND and history.key[mop] == key
+            ]
+            places = [seen.index(value) if value in seen else len(seen) for value in own]
+            if history.type[number] != FAIL and places != sorted(places):
+                found.add(("incompatible-order", reader))
     return found | {
         ("lost-update", each) for group in updates.values() if len(group) > 1 for each in group
     }
@@ -114,7 +131,7 @@ def _data(history: History) -> tuple[Pairs, set[int]]:
         key: [
             number
             for (other, value), (number, _) in writers.items()
-            if other == key and value not in longest.get(key, ()) and history.type[number] == OK
+            if other == key and value not in longest.get(key, ()) and number in counts
         ]
         for key in keys
     }
@@ -128,9 +145,14 @@ def _data(history: History) -> tuple[Pairs, set[int]]:
         foreign = [n for n in (writers[key, value][0] for value in seen) if n != reader]
         if foreign:
             add(foreign[-1], reader, "wr")
+        # Of a version that it saw in part it missed nothing: a version is what its writer left.
+        last = writers[key, seen[-1]][0] if seen else reader
         rest = [writers[key, value][0] for value in longest[key][len(seen) :]]
+        while last != reader and rest and rest[0] == last:
+            rest.pop(0)
         for after in rest[:1] or unread.get(key, ()):
-            add(reader, after, "rw")
+            if after != last:
+                add(reader, after, "rw")
     return pairs, counts
 
 

@@ -45,7 +45,7 @@ PLANTED: dict[str, tuple[list[Planted], set[str]]] = {
         {"G0"},
     ),
     "G1a": ([("0", FAIL, 0, 1, [a(1, 1)]), ("1", OK, 0, 1, [r(1, 1)])], {"G1a"}),
-    "G1b": (concurrent([a(1, 1), a(1, 2)], [r(1, 1)], [r(1, 1, 2)]), {"G1b", "G-single"}),
+    "G1b": (concurrent([a(1, 1), a(1, 2)], [r(1, 1)], [r(1, 1, 2)]), {"G1b"}),
     "G1c": (concurrent([a(1, 1), r(2, 2)], [a(2, 2), r(1, 1)]), {"G1c"}),
     "G-single": (concurrent([a(1, 1), a(2, 1)], [r(1, 1), r(2)], [r(2, 1)]), {"G-single"}),
     "G2-item": (concurrent([r(1), a(2, 1)], [r(2), a(1, 1)], [r(1, 1), r(2, 1)]), {"G2-item"}),
@@ -61,6 +61,26 @@ PLANTED: dict[str, tuple[list[Planted], set[str]]] = {
     "incompatible order": (
         concurrent([a(1, 1)], [a(1, 2)], [r(1, 1)], [r(1, 2)]),
         {"incompatible-order"},
+    ),
+    "out of its writer's order": (
+        concurrent([a(1, 1), a(1, 2), a(1, 3)], [r(1, 2, 1, 3)]),
+        {"incompatible-order"},
+    ),
+    "without its writer's first": (
+        concurrent([a(1, 1), a(1, 2)], [r(1, 2)]),
+        {"incompatible-order"},
+    ),
+    "G-single of an answer that was lost, of which a part was read": (
+        [("0", INFO, 0, 1, [a(1, 1), a(2, 1)]), ("1", OK, 0, 9, [r(1, 1), r(2)])],
+        {"G-single"},
+    ),
+    "near: of an answer that was lost nothing was read": (
+        [("0", INFO, 0, 1, [a(1, 1), a(2, 1)]), ("1", OK, 0, 9, [r(1), r(2)])],
+        set(),
+    ),
+    "G1b of several unread": (
+        concurrent([a(1, 1), a(1, 2), a(1, 3), a(2, 1)], [r(1, 1), a(1, 4)], [a(1, 5)]),
+        {"G1b"},
     ),
     "dirty update": (
         [("0", FAIL, 0, 1, [a(1, 1)]), *concurrent([], [a(1, 2)], [r(1, 1, 2)])[1:]],
