@@ -25,8 +25,7 @@ from test_rig.checker.versions import (
     scan,
     sift,
 )
-from test_rig.history import APPEND, OK, History, validate
-from test_rig.history.columns import spread
+from test_rig.history import APPEND, OK, History, spread, validate
 
 __all__ = ["Shown", "adjacent", "infer"]
 

@@ -24,6 +24,7 @@ from test_rig.history.columns import (
     Timescale,
     joined,
     settled,
+    spread,
 )
 from test_rig.history.files import (
     HistoryForm,
@@ -64,6 +65,7 @@ __all__ = [
     "read_history",
     "read_ops",
     "settled",
+    "spread",
     "to_ops",
     "validate",
     "write_history",
