@@ -228,7 +228,9 @@ def fit_hist(history: History) -> Fitted:
     fit = fitted(history, "hist", keeps="all")
     found = fit.history
     used = np.unique(found.key).tolist()
-    if found.has_named_keys and all(_NAME.fullmatch(found.strings[key]) for key in used):
+    if not used or (
+        found.has_named_keys and all(_NAME.fullmatch(found.strings[key]) for key in used)
+    ):
         return fit
     fit = numbered(fit)
     remark = "keys are named k0, k1, ..., since the form spells no other ones"

@@ -120,7 +120,7 @@ def read_history(path: Path, form: HistoryForm | None = None) -> History:
     try:
         form = form or _form_found(path)
         if form in (HistoryForm.ARROW, HistoryForm.PARQUET):
-            history = (read_arrow if form is HistoryForm.ARROW else read_parquet)(path)
+            history = _table(path, form)
             _validate(history, path)
             return history
         if form in _OF_LARGE and is_worth_it(path.stat().st_size):
@@ -146,6 +146,17 @@ def _form_found(path: Path) -> HistoryForm:
     with path.open(encoding="utf-8") as lines:
         first = next((line.strip() for line in lines if line.strip()), "")
     return next((each for begins, each in _BY_BEGINNING if begins.match(first)), form)
+
+
+def _table(path: Path, form: HistoryForm) -> History:
+    import pyarrow as pa
+
+    try:
+        return (read_arrow if form is HistoryForm.ARROW else read_parquet)(path)
+    except (pa.ArrowException, SystemError, AttributeError) as error:
+        # A damaged file may say anything of itself: that it is larger than memory, has texts of
+        # negative lengths, or columns of other kinds.
+        raise HistoryError([(form.value, f"cannot be read: {error}")], file=str(path)) from error
 
 
 def _validate(history: History, path: Path) -> None:

@@ -316,6 +316,20 @@ def test_other_malformed_files_are_refused(
         read_history(tmp_path / name)
 
 
+def test_a_damaged_table_is_read_or_refused(tmp_path: Path) -> None:
+    """Whatever it says of itself: a larger size than memory has, a type that is none."""
+    write_history(sample(), tmp_path / "whole.arrow")
+    whole, path = (tmp_path / "whole.arrow").read_bytes(), tmp_path / "h.arrow"
+    refused = 0
+    for place in range(0, len(whole), 3):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x3F]) + whole[place + 1 :])
+        try:
+            read_history(path)
+        except HistoryError as error:
+            refused += str(path) in str(error)
+    assert refused > 20
+
+
 def test_a_session_that_overlaps_itself_is_refused(tmp_path: Path) -> None:
     """A session does one thing at a time, and nothing after a lost answer."""
     builder = HistoryBuilder()
