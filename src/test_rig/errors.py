@@ -258,22 +258,36 @@ class UnknownName(UsageError):
     Args:
         kind: What was looked for ("scenario", "level", "state", ...).
         name: The name that was given.
-        known: The names there are.
+        known: The names there are; many are told on lines of their own.
     """
+
+    _MOST_ON_A_LINE = 150
 
     def __init__(
         self, kind: str, name: str, known: Sequence[str], *, where: str | None = None
     ) -> None:
         from difflib import get_close_matches  # an error path: not paid at start
 
-        near = get_close_matches(name, known, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        spelt = {each.lower().replace("-", " "): each for each in reversed(known)}
+        near = get_close_matches(name.lower().replace("-", " "), spelt, n=1, cutoff=0.6)
+        self._hint = f"did you mean {spelt[near[0]]!r}? " if near else ""
+        self._names = f"known: {', '.join(known) or 'none'}"
         super().__init__(
-            f"there is no {kind} {name!r}",
-            where=where,
-            todo=f"{hint}known: {', '.join(known) or 'none'}",
+            f"there is no {kind} {name!r}", where=where, todo=f"{self._hint}{self._names}"
         )
         self.kind, self.name, self.known = kind, name, tuple(known)
+
+    def __str__(self) -> str:
+        if len(self._names) <= self._MOST_ON_A_LINE:
+            return super().__str__()
+        from textwrap import wrap
+
+        what = self.what if self.where is None else f"{self.where}: {self.what}"
+        first = f"{what} ({self._hint.strip()})" if self._hint else what
+        # A name of several words stays on one line.
+        kept = "known: " + ", ".join(each.replace(" ", "\0") for each in self.known)
+        lines = wrap(kept, 76, break_long_words=False, break_on_hyphens=False)
+        return "\n".join([first, *(f"  {line}" for line in lines)]).replace("\0", " ")
 
 
 class TargetError(RigError):

@@ -35,7 +35,7 @@ def test_registers_are_judged_as_what_they_are(rig: Run, tmp_path: Path) -> None
     assert done.returncode == 1, done.stderr
     assert "invalid at serializable: 2 transactions of model rw-register" in done.stdout
     assert "T0 < T1 (rw): T0 read key 1 without 1, which T1 wrote" in done.stdout
-    assert rig("check", "h.edn", "--level", "snapshot isolation").returncode == 0
+    assert rig("check", "h.edn", "--level", "Snapshot-Isolation").returncode == 0
 
 
 @pytest.mark.parametrize("text", [SKEW, LISTS])

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from test_rig.isolation import Anomaly, Level, forbids, strongest_levels
+from test_rig.errors import UnknownName
+from test_rig.isolation import (
+    Anomaly,
+    Level,
+    forbids,
+    history_levels,
+    level_named,
+    strongest_levels,
+)
 
 EVERYTHING = frozenset(Anomaly)
 anomalies = st.sets(st.sampled_from(Anomaly))
@@ -90,3 +98,22 @@ def test_the_remaining_levels_are_maximal_and_uncontradicted(seen: set[Anomaly])
     assert levels
     assert all(not level.info.forbids & seen for level in levels)
     assert all(not a.info.forbids < b.info.forbids for a in levels for b in levels)
+
+
+@pytest.mark.parametrize(
+    "spelt", ["snapshot-isolation", "Snapshot Isolation", "SNAPSHOT_ISOLATION"]
+)
+def test_a_level_is_known_however_it_is_spelt(spelt: str) -> None:
+    """In any case, with blanks, hyphens or underscores."""
+    assert level_named(spelt, history_levels()) == "snapshot isolation"
+
+
+@pytest.mark.parametrize("spelt", ["serialisable", "SERIALISABLE"])
+def test_an_unknown_level_is_told_in_lines_with_the_nearest_first(spelt: str) -> None:
+    """What is meant stands in the first line; no line is long, no name is parted."""
+    with pytest.raises(UnknownName) as caught:
+        level_named(spelt, history_levels())
+    first, *rest = str(caught.value).splitlines()
+    assert first.endswith("(did you mean 'serializable'?)")
+    assert max(map(len, rest)) <= 80
+    assert all(any(name in line for line in rest) for name in history_levels())

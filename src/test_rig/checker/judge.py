@@ -15,9 +15,14 @@ from test_rig.checker.register import judge_registers
 from test_rig.checker.sessions import broken_promises, named_cycles
 from test_rig.checker.telling import MOST, marked_anomalies, seen_cycles
 from test_rig.checker.witness import Seen
-from test_rig.errors import UnknownName
 from test_rig.history import History, Timescale
-from test_rig.isolation import Level, history_levels, strongest_standing, weakest_broken
+from test_rig.isolation import (
+    Level,
+    history_levels,
+    level_named,
+    strongest_standing,
+    weakest_broken,
+)
 from test_rig.verdict import Verdict
 
 __all__ = ["Checked", "check"]
@@ -48,7 +53,8 @@ def check(history: History, *, level: str | None = None, model: str | None = Non
 
     Args:
         history: The history.
-        level: The level to hold it against; without one any anomaly makes it invalid.
+        level: The level to hold it against, in any case, with blanks or hyphens; without one any
+            anomaly makes it invalid.
         model: "list-append" or "rw-register"; the history tells where it is of one only.
 
     Raises:
@@ -57,8 +63,8 @@ def check(history: History, *, level: str | None = None, model: str | None = Non
     """
     model, history = of_model(history, model)
     levels = history_levels(model)
-    if level is not None and level not in levels:
-        raise UnknownName("level", level, list(levels))
+    if level is not None:
+        level = level_named(level, levels)
     judge = _judge_registers if model == "rw-register" else _judge_lists
     return judge(history, level, levels)
 

@@ -8,6 +8,7 @@ from test_rig.isolation.levels import (
     forbids,
     strongest_levels,
 )
+from test_rig.isolation.names import is_same_name, level_named
 from test_rig.isolation.phenomena import (
     CYCLES,
     GUARANTEES,
@@ -25,6 +26,8 @@ __all__ = [
     "LevelInfo",
     "forbids",
     "history_levels",
+    "is_same_name",
+    "level_named",
     "strongest_levels",
     "strongest_standing",
     "weakest_broken",

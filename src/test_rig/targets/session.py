@@ -28,6 +28,7 @@ from test_rig.errors import (
     UnknownName,
     UsageError,
 )
+from test_rig.isolation import is_same_name
 from test_rig.targets.dialect import Dialect, LevelSpec, NoticingWire, Params, Result, Table, Wire
 from test_rig.targets.door import CANCEL_S, Door, SqlListener, read_failure
 from test_rig.targets.row import Row
@@ -392,11 +393,7 @@ def find_level(name: str, levels: Sequence[LevelSpec]) -> LevelSpec:
     Raises:
         UnknownName: There is none.
     """
-
-    def plain(text: str) -> str:
-        return text.lower().replace("_", "-").replace(" ", "-").replace(",", "")
-
     for level in levels:
-        if plain(name) in (plain(level.key), plain(level.name)):
+        if is_same_name(name, level.key) or is_same_name(name, level.name):
             return level
     raise UnknownName("isolation level", name, [level.key for level in levels])

@@ -24,7 +24,7 @@ def _journey_at(chart, state):
 
 def test_a_closed_machine_knows_the_known_states_only():
     """Another name is refused, and the message lists those there are."""
-    with pytest.raises(UnknownName, match=r"there is no state 'loading'.*Reporting"):
+    with pytest.raises(UnknownName, match=r"(?s)there is no state 'loading'.*Reporting"):
         _chart_of("loading", is_open=False)
 
 
