@@ -94,6 +94,18 @@ def test_the_text_tells_findings_and_coverage() -> None:
     assert "1,234 reads beside a transfer" in text
 
 
+def test_clients_that_were_turned_away_are_told() -> None:
+    """How many worked, and what the server said to the others, in every form."""
+    refused = replace(shown(), outside=2, refusals=(("too many connections: sorry", 1_400),))
+    told = report(refused)
+    for text in (render_text(told), render_html(told)):
+        assert "3 of 5 clients" in text
+        assert "2 of 5 clients never got a connection" in text
+        assert "1,400 connections refused, too many connections: sorry" in text
+    (workload,) = json.loads(render_json(told))["workloads"]
+    assert (workload["outside"], workload["refusals"][0][1]) == (2, 1_400)
+
+
 @pytest.mark.parametrize(("is_forbidden", "failures"), [(True, 1), (False, 0)])
 def test_build_servers_see_a_failure_where_a_claim_is_broken(
     is_forbidden: bool, failures: int

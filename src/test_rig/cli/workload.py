@@ -13,7 +13,7 @@ from test_rig.cli.outputs import AsJson, Junit
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from test_rig.verdict import TargetInfo
+    from test_rig.verdict import TargetInfo, WorkloadVerdict
     from test_rig.workload import Progress
 
 __all__ = ["app"]
@@ -134,6 +134,8 @@ def run(
                 listener=door.sql_listener,
             )
         )
+    for each in done.report.workloads:
+        _warn(door.console, each)
     write_report(done.report, junit, None)
     text = render_json(done.report) if as_json else as_text(done.report, page=near(done.html))
     typer.echo(text.rstrip())
@@ -147,10 +149,20 @@ def _say_level(console: Console, target: TargetInfo, level: str) -> None:
 
 def _say(console: Console, progress: Progress) -> None:
     found = ", ".join(f"{each.flaw.anomaly} {each.count}" for each in progress.shown)
+    outside = f", {progress.outside} clients have no connection" if progress.outside else ""
     console.print(
         f"  {progress.elapsed_s:5.1f} s  {progress.ok:,} committed, {progress.fail:,} failed, "
-        f"{progress.info:,} unknown  {found}".rstrip(),
+        f"{progress.info:,} unknown{outside}  {found}".rstrip(),
         highlight=False,
         markup=False,
         soft_wrap=True,
     )
+
+
+def _warn(console: Console, workload: WorkloadVerdict) -> None:
+    from test_rig.report import refused_lines
+
+    if lines := refused_lines(workload):
+        where = f"{workload.target.product} {workload.target.version}, {workload.level}"
+        text = f"warning: {where}: {'; '.join(lines)}"
+        console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)

@@ -14,6 +14,7 @@ from test_rig.report.shown import shown as shown_text
 from test_rig.report.text import render_text
 from test_rig.report.timeline_picture import timeline_picture
 from test_rig.report.words import duration, headline
+from test_rig.report.workloads import refused_lines
 
 __all__ = [
     "Report",
@@ -21,6 +22,7 @@ __all__ = [
     "duration",
     "headline",
     "page_template",
+    "refused_lines",
     "render_html",
     "render_json",
     "render_junit",

@@ -20,6 +20,7 @@ from test_rig.verdict import Verdict, WorkloadFinding, WorkloadVerdict
 __all__ = [
     "WorkloadView",
     "product_of",
+    "refused_lines",
     "still_to_judge",
     "view_of",
     "views",
@@ -33,6 +34,9 @@ _WORDS = {
     Verdict.INVALID: "claim broken",
     Verdict.UNKNOWN: "not judged",
 }
+
+#: Kinds of refusals that are told.
+_REFUSALS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,7 @@ class WorkloadView:
     comparison: str
     read_back: str
     counts: str
+    refused: tuple[str, ...]
     violated: str
     ended_early: str | None
     findings: tuple[FindingView, ...]
@@ -117,10 +122,27 @@ def violated_words(workload: WorkloadVerdict) -> str:
 def counted(workload: WorkloadVerdict) -> str:
     """Return what ended how, and how fast, in a line."""
     rate = workload.ok / workload.duration_s if workload.duration_s else 0.0
+    worked = workload.clients - workload.outside
+    clients = f"{worked} of {workload.clients}" if workload.outside else f"{worked}"
     return (
         f"{workload.ok:,} committed ({rate:,.0f}/s), {workload.fail:,} failed, "
-        f"{workload.info:,} unknown, {workload.clients} clients, {workload.duration_s:.1f} s"
+        f"{workload.info:,} unknown, {clients} clients, {workload.duration_s:.1f} s"
     )
+
+
+def refused_lines(workload: WorkloadVerdict) -> tuple[str, ...]:
+    """Return who was turned away and what the server said; empty where nobody was."""
+    lines = []
+    if workload.outside:
+        lines.append(f"{workload.outside} of {workload.clients} clients never got a connection")
+    if workload.given_back:
+        lines.append(
+            f"the server was full: {workload.given_back} connections were given back, so that "
+            "others can connect; use fewer clients"
+        )
+    for why, count in workload.refusals[:_REFUSALS]:
+        lines.append(f"{count:,} connections refused, {shown(why)}")
+    return tuple(lines)
 
 
 def still_to_judge(report: Report) -> tuple[tuple[str, str], ...]:
@@ -160,6 +182,8 @@ def workload_lines(report: Report) -> Iterator[tuple[str, Verdict | None]]:
         yield f"{title}: {_WORDS[each.verdict]}", each.verdict
         yield f"  {shown(each.comparison)}", None
         yield f"  {counted(each)}", None
+        for line in refused_lines(each):
+            yield f"  {line}", None
         if each.ended_early:
             yield f"  ended early: {shown(each.ended_early)}", None
         if violated := violated_words(each):
@@ -205,6 +229,7 @@ def view_of(each: WorkloadVerdict, anchor: str) -> WorkloadView:
         comparison=each.comparison,
         read_back=", ".join(each.read_back) or "not told",
         counts=counted(each),
+        refused=refused_lines(each),
         violated=violated_words(each),
         ended_early=each.ended_early,
         findings=tuple(map(_finding, each.findings)),

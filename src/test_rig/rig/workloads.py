@@ -213,6 +213,15 @@ def _run_workload(
                 source="workload",
             )
         )
+    for why, count in verdict.refusals:
+        writer.log(
+            "connections refused",
+            level="warning",
+            target=origin.target,
+            at=level.name,
+            count=count,
+            why=why,
+        )
     writer.log(
         "workload judged",
         target=origin.target,

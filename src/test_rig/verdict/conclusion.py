@@ -423,3 +423,9 @@ class WorkloadVerdict:
     ended_early: str | None = None
     #: So many transactions, the oldest, were not judged together with all others: 0 where each was.
     apart: int = 0
+    #: Of the clients so many never got a connection.
+    outside: int = 0
+    #: And so many gave theirs back, because the server was full and others need some as well.
+    given_back: int = 0
+    #: Connections that were refused, by kind, code and first message, the most frequent first.
+    refusals: tuple[tuple[str, int], ...] = ()

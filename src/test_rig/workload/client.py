@@ -3,7 +3,8 @@
 Theory of operation. A client is a *process* of the history until an answer to a COMMIT is lost:
 then that process has ended, in a state nobody knows, and the client goes on as another one with a
 new session. Whatever fails before its COMMIT has had no effect and is followed by a ROLLBACK; where
-that cannot be sent the session is replaced, which rolls back as well.
+that cannot be sent the session is replaced, which rolls back as well. A client without a session
+takes no request.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from test_rig.errors import FailureKind, Outcome, RigError, TargetError
 from test_rig.history import OpType
 from test_rig.targets import LevelSpec, Session
+from test_rig.workload.admission import Admission
 from test_rig.workload.pace import Pace
 from test_rig.workload.speech import Speech
 from test_rig.workload.tape import Sent, Writable
@@ -74,6 +76,7 @@ class Client:
         number: Its first process; the next ones follow in steps of the number of clients.
         connect: Opens a session of the level.
         on_session: Told of every session, with its process, before it is used.
+        admission: Told who gets in and who is turned away.
     """
 
     def __init__(
@@ -86,20 +89,29 @@ class Client:
         tape: Writable,
         connect: Callable[[str], Session],
         on_session: Callable[[int, Session], None],
+        admission: Admission,
     ) -> None:
         self._workload, self._plan, self._level, self._tape = workload, plan, level, tape
         self._connect, self._on_session = connect, on_session
+        self._number, self._admission = number, admission
         self.process = number
         self._random = Random(f"{plan.seed}/{number}")  # noqa: S311 - a workload, no secret
         self._speech: Speech | None = None
-        self._failures = 0
+        self._failures = self._refusals = 0
+        self._is_out = False
 
     def work(self, source: Source) -> None:
         """Do what the source hands out until it has no more."""
         try:
-            while (ticket := source.next()) is not None:
-                request, due_ns = ticket
-                if not self.do(request, due_ns=due_ns):
+            while not source.stopped.is_set() and not self._admission.should_leave():
+                # A request is taken by who can send it: the others wait outside.
+                if self._open() is None:
+                    if self._is_out:
+                        return
+                    source.stopped.wait(self._pause_s())
+                elif (ticket := source.next()) is None:
+                    return
+                elif not self.do(ticket[0], due_ns=ticket[1]):
                     source.stopped.wait(self._pause_s())
         except Exception as error:  # noqa: BLE001 - the top of a thread: the run raises it
             source.break_off(error)
@@ -168,10 +180,13 @@ class Client:
             try:
                 session = self._connect(f"client-{self.process}")
             except TargetError as error:
-                self._failures += 1
+                self._refusals += 1
                 if error.failure.kind in _HOPELESS:
                     raise
+                self._is_out = not self._admission.refused(self._number, error, self._refusals)
                 return None
+            self._refusals = 0
+            self._admission.let_in(self._number)
             self._on_session(self.process, session)
             self._speech = Speech(
                 session, pause_s=self._plan.pause_s, statement_s=self._plan.statement_s
@@ -179,6 +194,8 @@ class Client:
         return self._speech
 
     def _pause_s(self) -> float:
+        if self._refusals:
+            return (1 + self._random.random()) / 2 * self._admission.pause_s(self._refusals)
         longest: float = min(_LONGEST_PAUSE_S, 0.0005 * 2 ** min(self._failures, 10))
         return self._random.random() * longest
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from test_rig.clock import SYSTEM_CLOCK, Clock
@@ -21,6 +21,7 @@ from test_rig.errors import TargetError
 from test_rig.history import History, OpType
 from test_rig.targets import LevelSpec, Scratch, Session
 from test_rig.verdict import WorkloadMoment, WorkloadVerdict
+from test_rig.workload.admission import Admission
 from test_rig.workload.asking import Asking
 from test_rig.workload.client import Client, Source, read_level
 from test_rig.workload.history_judge import HistoryJudge
@@ -57,6 +58,8 @@ class Progress:
     fail: int
     info: int
     shown: tuple[Shown, ...]
+    #: Clients that have had no connection yet.
+    outside: int = 0
     #: The stretches of time that have ended since it was told before.
     moments: tuple[WorkloadMoment, ...] = ()
 
@@ -99,7 +102,8 @@ def run_workload(
         clock: For the history's times.
 
     Raises:
-        TargetError: The tables could not be made, or the workload cannot work on this database.
+        TargetError: The tables could not be made, the workload cannot work on this database, or
+            no client got a connection.
     """
     with scratch.connect("setup", level=level) as session:
         speech = Speech(session, statement_s=max(plan.statement_s, 10.0))
@@ -120,6 +124,8 @@ def run_workload(
         run.stop()
     if run.source.broken is not None:
         raise run.source.broken
+    if run.ended_early is None:
+        run.admission.check()
     if isinstance(judge, HistoryJudge) and whole is not None:
         judge.shown()
         if judge.gone and judge.total <= _WHOLE:
@@ -155,6 +161,7 @@ class _Run:
         self._judge, self._series = judge, Series(plan.time_s)
         #: What the server said of the level, by process.
         self._read_back: dict[int, str] = {}
+        self.admission = Admission(plan.clients)
         self._clients = [self._client(number) for number in range(plan.clients)]
         self._threads = [
             threading.Thread(
@@ -175,6 +182,7 @@ class _Run:
             tape=self._tape,
             connect=self._connect,
             on_session=self._ask_level,
+            admission=self.admission,
         )
 
     def _connect(self, name: str) -> Session:
@@ -227,6 +235,7 @@ class _Run:
                 fail=self._series.total(OpType.FAIL),
                 info=self._series.total(OpType.INFO),
                 shown=shown,
+                outside=self.admission.outside,
                 moments=self._series.ended(),
             )
         )
@@ -256,6 +265,7 @@ class _Run:
     def stop(self) -> None:
         """End the clients, read what is left, and take the rest of the tape."""
         self.source.stopped.set()
+        self.admission.end()
         self._elapsed_s = self._tape.now_ns() / 1e9
         for thread in self._threads:
             if thread.ident is not None:
@@ -266,7 +276,8 @@ class _Run:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(self._plan.statement_s + _GRACE_S)
-        if self.ended_early is None and self.source.broken is None:
+        has_worked = self.admission.outside < self._plan.clients
+        if has_worked and self.ended_early is None and self.source.broken is None:
             self._read_final()
         self._take()
         self._asking.stop()
@@ -288,7 +299,7 @@ class _Run:
 
     def verdict(self) -> WorkloadVerdict:
         """Return what it all shows."""
-        return judged(
+        verdict = judged(
             self._judge,
             self._series,
             workload=self._workload.name,
@@ -298,4 +309,10 @@ class _Run:
             read_back=tuple(sorted(set(self._read_back.values()))),
             ended_early=self.ended_early,
             duration_s=self._elapsed_s,
+        )
+        return replace(
+            verdict,
+            outside=self.admission.outside,
+            given_back=self.admission.given_back,
+            refusals=self.admission.refusals(),
         )
