@@ -52,6 +52,21 @@ def test_json_tells_all_that_was_found(rig: Run, tmp_path: Path, text: str) -> N
     assert found["weakest_broken"] == ["repeatable read"]
 
 
+def test_a_few_of_each_anomaly_are_told_in_words(rig: Run, tmp_path: Path) -> None:
+    """And how many more there are: thousands would hide what they come to."""
+    skews = [
+        f"{{:type :ok, :process {2 * each + side}, :f :txn, "
+        f":value [[:r {2 * each + side} []] [:append {2 * each + 1 - side} 1]]}}\n"
+        for each in range(5)
+        for side in (0, 1)
+    ]
+    (tmp_path / "h.edn").write_text("".join(skews))
+    done = rig("check", "h.edn")
+    assert done.stdout.count("G2-item\n") == 3, done.stdout
+    assert "G2-item: 2 more, which --json tells" in done.stdout
+    assert len(json.loads(rig("check", "h.edn", "--json").stdout)["seen"]) == 5
+
+
 def test_what_is_not_known_is_exit_code_3(rig: Run, tmp_path: Path) -> None:
     """With the levels that are not known and why."""
     (tmp_path / "h.plume").write_text(OPEN)

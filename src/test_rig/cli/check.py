@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from test_rig.checker import Checked
+    from test_rig.checker import Checked, Seen
 
 __all__ = ["check"]
 
 _CODES = {"valid": 0, "invalid": 1, "unknown": 3}
+#: So many of each anomaly are told in words.
+_SHOWN = 3
 
 
 def check(
@@ -64,8 +66,18 @@ def _text(found: Checked) -> str:
     lines = [
         f"{found.verdict.value}{held}: {found.transactions} transactions of model {found.model}"
     ]
+    by_name: dict[str, list[Seen]] = {}
     for each in found.seen:
-        lines += ["", each.anomaly, *(f"  {why}" for why in each.why)]
+        by_name.setdefault(each.anomaly, []).append(each)
+    for name, some in by_name.items():
+        some.sort(key=lambda each: len(each.transactions))  # the smallest says it best
+        for each in some[:_SHOWN]:
+            lines += ["", name, *(f"  {why}" for why in each.why)]
+        if len(some) > _SHOWN:
+            lines += ["", f"{name}: {len(some) - _SHOWN:,} more, which --json tells"]
+    if found.undecided:
+        names = ", ".join(found.undecided)
+        lines += ["", f"neither found nor known not to be there, in bounded time: {names}"]
     lines += ["", f"weakest level violated: {', '.join(found.weakest_broken) or 'none'}"]
     lines.append(
         f"strongest level not contradicted: {', '.join(found.strongest_standing) or 'none'}"
