@@ -27,6 +27,7 @@ from test_rig.history.columns import (
 )
 from test_rig.history.operation import OpType
 from test_rig.history.packing import packed
+from test_rig.history.spelling import spelled
 
 __all__ = ["HistoryBuilder", "Mop"]
 
@@ -178,7 +179,9 @@ class HistoryBuilder:
                 f, key, value = mop
                 into.add(f, self._key(key), value)
             except (TypeError, ValueError) as error:
-                raise ValueError(f"micro-operation {number}, {mop!r:.80}: {error}") from error
+                raise ValueError(
+                    f"micro-operation {number}, {spelled(mop, 80)}: {error}"
+                ) from error
 
     def _key(self, key: int | str) -> int:
         is_named = isinstance(key, str)
@@ -219,7 +222,7 @@ def _parsed(f: str, value: int | Sequence[int] | None) -> tuple[int, int, Sequen
             raise ValueError(f"{f} of nothing")
         return _WRITES[f], _number(value, "value"), ()
     if f not in _READS:
-        raise ValueError(f"{f!r} is none of append, w, r")
+        raise ValueError(f"{spelled(f)} is none of append, w, r")
     if value is None:
         return READ, NIL, ()
     if isinstance(value, list | tuple):
@@ -229,7 +232,7 @@ def _parsed(f: str, value: int | Sequence[int] | None) -> tuple[int, int, Sequen
 
 def _number(value: object, what: str) -> int:
     if type(value) is not int:
-        raise ValueError(f"the {what} {value!r:.40} is not a whole number")
+        raise ValueError(f"the {what} {spelled(value, 40)} is not a whole number")
     if not -_MOST <= value <= _MOST:
         raise ValueError(f"the {what} {value} does not fit into 64 bits")
     return value

@@ -24,6 +24,7 @@ from test_rig.history.dbcop_scan import NEXT, WORDS, scan_sessions
 from test_rig.history.op_columns import Compile, compiled, names
 from test_rig.history.operation import OpType
 from test_rig.history.sessions import Fitted, Sessions, fitted, numbered, registers, transactions
+from test_rig.history.spelling import spelled
 
 __all__ = [
     "columns_of_dbcop",
@@ -121,32 +122,32 @@ def from_dbcop(text: str, *, file: str | None = None) -> History:
 def _list(value: Any, where: str, problems: list[tuple[str, str]]) -> list[Any]:
     if isinstance(value, list):
         return value
-    problems.append((where, f"{value!r:.40} is no array"))
+    problems.append((where, f"{spelled(value, 40)} is no array"))
     return []
 
 
 def _transaction(found: Any) -> tuple[list[Mop], bool]:
     events, is_committed = _parts(found, "events", "committed")
     if not isinstance(events, list):
-        raise ValueError(f"events are {events!r:.40}, no array")  # noqa: TRY004  # data of a file
+        raise ValueError(f"events are {spelled(events, 40)}, no array")  # noqa: TRY004  # data of a file
     if not isinstance(is_committed, bool):
-        raise ValueError(f"committed is {is_committed!r:.40}, neither true nor false")  # noqa: TRY004
+        raise ValueError(f"committed is {spelled(is_committed, 40)}, neither true nor false")  # noqa: TRY004
     return [_mop(event) for event in events], is_committed
 
 
 def _mop(event: Any) -> Mop:
     if not isinstance(event, dict) or len(event) != 1 or not event.keys() <= {"Read", "Write"}:
-        raise ValueError(f"{event!r:.60} is neither a Read nor a Write")
+        raise ValueError(f"{spelled(event)} is neither a Read nor a Write")
     ((name, inner),) = event.items()
     variable, version = _parts(inner, "variable", "version")
     if isinstance(version, list):
-        raise ValueError(f"the version {version!r:.40} is a list")  # noqa: TRY004  # data of a file
+        raise ValueError(f"the version {spelled(version, 40)} is a list")  # noqa: TRY004  # data of a file
     return ("r" if name == "Read" else "w", variable, version)
 
 
 def _parts(found: Any, *names: str) -> list[Any]:
     if not isinstance(found, dict) or not all(name in found for name in names):
-        raise ValueError(f"{found!r:.60} has not {' and '.join(names)}")
+        raise ValueError(f"{spelled(found)} has not {' and '.join(names)}")
     return [found[name] for name in names]
 
 

@@ -49,10 +49,10 @@ def ops_from_edn(text: str, *, file: str | None = None) -> Iterator[Placed]:
     """
     line, seen, at = 1, 0, 0
     try:
-        for place, (at, value) in enumerate(_unwrapped(text)):
+        for at, value in _unwrapped(text):
             line += text.count("\n", seen, at)
             seen = at
-            yield f"line {line}", op_of(value, place)
+            yield f"line {line}", op_of(value)
     except _SyntaxError as error:
         where = f"line {text.count(chr(10), 0, error.at) + 1}"
         raise HistoryError([(where, f"no EDN: {error}")], file=file) from error

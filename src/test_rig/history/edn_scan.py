@@ -19,7 +19,9 @@ def scan(data: Any, op_room: int, mop_room: int, element_room: int) -> Any:
     size = len(data)
     kinds = np.empty(op_room, dtype=np.int8)
     processes = np.empty(op_room, dtype=np.int64)
-    times = np.zeros(op_room, dtype=np.int64)
+    # -1 as UNTOLD.
+    times = np.full(op_room, -1, dtype=np.int64)
+    indexes = np.full(op_room, -1, dtype=np.int64)
     counts = np.full(op_room, -1, dtype=np.int64)
     errors = np.full((op_room + 1, 2), -1, dtype=np.int64)
     f = np.empty(mop_room, dtype=np.uint8)
@@ -49,7 +51,7 @@ def scan(data: Any, op_room: int, mop_room: int, element_room: int) -> Any:
             is_whole = False
             break
         at += 1
-        seen = 0  # 1: type, 2: process, 4: value, 8: time, 16: error
+        seen = 0  # 1: type, 2: process, 4: value, 8: time, 16: error, 32: index
         is_plain = True
         while is_whole:
             while at < size and (data[at] <= 32 or data[at] == 44):
@@ -97,6 +99,11 @@ def scan(data: Any, op_room: int, mop_room: int, element_room: int) -> Any:
                 for place, letter in enumerate((114, 114, 111, 114)):
                     if data[name_at + 1 + place] != letter:
                         what = 0
+            elif length == 5 and first == 105:
+                what = 32
+                for place, letter in enumerate((110, 100, 101, 120)):
+                    if data[name_at + 1 + place] != letter:
+                        what = 0
             if what and seen & what:
                 is_whole = False
                 break
@@ -136,7 +143,7 @@ def scan(data: Any, op_room: int, mop_room: int, element_room: int) -> Any:
                     break
                 kinds[ops] = kind
                 is_read = True
-            elif what == 2 or what == 8:
+            elif what == 2 or what == 8 or what == 32:
                 if 48 <= data[at] <= 57:
                     number = 0
                     while at < size and 48 <= data[at] <= 57:
@@ -147,8 +154,10 @@ def scan(data: Any, op_room: int, mop_room: int, element_room: int) -> Any:
                         break
                     if what == 2:
                         processes[ops] = number
-                    else:
+                    elif what == 8:
                         times[ops] = number
+                    else:
+                        indexes[ops] = number
                     is_read = True
                 elif what == 2 and data[at] == 58:
                     is_plain = False
@@ -332,6 +341,7 @@ def scan(data: Any, op_room: int, mop_room: int, element_room: int) -> Any:
         kinds[:ops],
         processes[:ops],
         times[:ops],
+        indexes[:ops],
         counts[:ops],
         errors[: ops + 1],
         skipped[:skips],
@@ -343,31 +353,50 @@ def scan(data: Any, op_room: int, mop_room: int, element_room: int) -> Any:
     )
 
 
-def pair(kinds: Any, who: Any, is_remark: Any, processes: int) -> Any:
-    """Put each end to its invocation; the first result says whether all fit."""
+def pair(order: Any, kinds: Any, who: Any, processes: int, mops: Any) -> Any:
+    """Put each end to its invocation; the first result says whether all fit.
+
+    Args:
+        order: The operations, as they follow each other.
+        kinds: What each one is.
+        who: The process of each one.
+        processes: How many there are.
+        mops: How many micro-operations each one has, where they begin, their f, keys and values.
+    """
+    counts, begins, f, key, value = mops
     waiting = np.full(processes, -1, dtype=np.int64)
     is_over = np.zeros(processes, dtype=np.bool_)
-    sent = np.empty(len(kinds), dtype=np.int64)
-    done = np.empty(len(kinds), dtype=np.int64)
+    sent = np.empty(len(order), dtype=np.int64)
+    done = np.empty(len(order), dtype=np.int64)
     size = 0
-    for op in range(len(kinds)):
+    for op in order:
         process = who[op]
-        if is_remark[op]:
-            continue
         if kinds[op] == 0:
             if waiting[process] >= 0 or is_over[process]:
                 return False, sent[:0], done[:0]
             waiting[process] = op
             continue
-        if waiting[process] < 0:
+        begun = waiting[process]
+        if begun < 0:
             return False, sent[:0], done[:0]
-        sent[size], done[size] = waiting[process], op
+        if counts[op] >= 0 and counts[begun] >= 0:
+            if counts[op] != counts[begun]:
+                return False, sent[:0], done[:0]
+            for place in range(counts[op]):
+                one, other = begins[begun] + place, begins[op] + place
+                # Both read, or both write the same value.
+                if key[one] != key[other] or (
+                    (f[one] < 2 or f[other] < 2)
+                    and (f[one] != f[other] or value[one] != value[other])
+                ):
+                    return False, sent[:0], done[:0]
+        sent[size], done[size] = begun, op
         size += 1
         waiting[process] = -1
         if kinds[op] == 3:
             is_over[process] = True
-    for op in range(len(kinds)):
-        if kinds[op] == 0 and not is_remark[op] and waiting[who[op]] == op:
+    for op in order:
+        if kinds[op] == 0 and waiting[who[op]] == op:
             sent[size], done[size] = op, -1
             size += 1
     return True, sent[:size], done[:size]

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from test_rig.errors import HistoryError
-from test_rig.history.operation import Op, OpType
+from test_rig.history.columns import NEVER
+from test_rig.history.operation import UNTOLD, Op, OpType
+from test_rig.history.spelling import spelled
 
 if TYPE_CHECKING:
     from test_rig.history.pairs import Placed
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["error_from_json", "error_text", "op_of", "ops_from_jsonl", "ops_to_jsonl"]
 
 _TYPES = {each.value: each for each in OpType}
+#: The largest time; what never ended ends later.
+_MOST = NEVER - 1
 
 
 def ops_from_jsonl(lines: Iterable[str], *, file: str | None = None) -> Iterator[Placed]:
@@ -28,36 +32,44 @@ def ops_from_jsonl(lines: Iterable[str], *, file: str | None = None) -> Iterator
             continue
         where = f"line {number}"
         try:
-            yield where, op_of(json.loads(line), number - 1)
+            yield where, op_of(json.loads(line))
         except (ValueError, RecursionError) as error:
             raise HistoryError([(where, f"no operation: {error}")], file=file) from error
 
 
-def op_of(found: Any, place: int) -> Op:
+def op_of(found: Any) -> Op:
     """Return the operation that a map of Jepsen's names tells.
 
     Raises:
         ValueError: It tells none.
     """
     if not isinstance(found, dict):
-        raise ValueError(f"{found!r:.60} is no map")  # noqa: TRY004  # data, not a caller's type
+        raise ValueError(f"{spelled(found)} is no map")  # noqa: TRY004  # data, not a caller's type
     if missing := [name for name in ("type", "process") if name not in found]:
         raise ValueError(f"without {' and '.join(missing)}")
     kind = found["type"]
     if not isinstance(kind, str) or kind not in _TYPES:
-        raise ValueError(f"type {kind!r:.40} is none of {', '.join(_TYPES)}")
-    time = found.get("time")
-    if time is not None and type(time) is not int:
-        raise ValueError(f"time {time!r:.40} is no whole number")
+        raise ValueError(f"type {spelled(kind, 40)} is none of {', '.join(_TYPES)}")
     return Op(
         process=str(found["process"]),
         type=_TYPES[kind],
         f=str(found.get("f", "txn")),
         value=found.get("value"),
-        time_ns=time or 0,
-        index=place,
+        time_ns=_number(found, "time"),
+        index=_number(found, "index"),
         error=error_text(found.get("error")),
     )
+
+
+def _number(found: dict[str, Any], name: str) -> int:
+    number = found.get(name)
+    if number is None:
+        return UNTOLD
+    if type(number) is not int:
+        raise ValueError(f"{name} {spelled(number, 40)} is no whole number")
+    if abs(number) > _MOST:
+        raise ValueError(f"{name} {number} is not within {-_MOST} and {_MOST}")
+    return number
 
 
 def error_from_json(span: bytes) -> str | None:
@@ -83,14 +95,10 @@ def ops_to_jsonl(ops: Iterable[Op]) -> Iterator[str]:
 def shown(op: Op) -> dict[str, Any]:
     """Return an operation as a map of Jepsen's names."""
     process: int | str = int(op.process) if op.process.isdecimal() else op.process
-    found: dict[str, Any] = {
-        "index": op.index,
-        "type": op.type.value,
-        "process": process,
-        "f": op.f,
-        "value": op.value,
-        "time": op.time_ns,
-    }
+    found: dict[str, Any] = {} if op.index == UNTOLD else {"index": op.index}
+    found |= {"type": op.type.value, "process": process, "f": op.f, "value": op.value}
+    if op.time_ns != UNTOLD:
+        found["time"] = op.time_ns
     if op.error is not None:
         found["error"] = op.error
     return found

@@ -19,6 +19,7 @@ import numpy as np
 from test_rig.history.columns import NEVER, History, Timescale, spread, starts
 from test_rig.history.edn_scan import pair, scan
 from test_rig.history.jsonl_scan import transcribe
+from test_rig.history.op_order import op_order, same_indexes
 
 __all__ = ["columns_of_edn", "columns_of_jsonl", "compiled", "is_worth_it", "names"]
 
@@ -103,12 +104,20 @@ def _columns(
     apart = content.count(b" ") + content.count(b",") + content.count(b"\n")
     rooms = (content.count(b"{"), lists, apart + lists)
     scanned = compile_(scan)(data, *rooms)
-    is_whole, kinds, processes, times, counts, errors, skipped, *columns = scanned
+    is_whole, kinds, processes, times, indexes, counts, errors, skipped, *columns = scanned
     f, key, value, lengths, elements = columns
     if not is_whole or not (is_checked or _are_edn(content, skipped, text_of)):
         return None
+    ordered = _ordered(processes, indexes, times)
+    if ordered is None:
+        return None
+    order, is_timed = ordered
+    mop_start = starts(np.maximum(counts, 0))
     ends_only = not (kinds == 0).any()
-    paired = _ends(kinds, processes) if ends_only else _paired(kinds, processes, compile_)
+    if ends_only:
+        paired = _ends(order, kinds, processes)
+    else:
+        paired = _paired(order, kinds, processes, (counts, mop_start, f, key, value), compile_)
     if paired is None:
         return None
     sent, done = paired
@@ -118,8 +127,14 @@ def _columns(
     source = np.where(is_done & (counts[ends] >= 0), ends, sent)
     if (counts[source] < 0).any():
         return None
-    start, end, clock = _moments(times, sent, ends, ends_only=ends_only)
-    mop_start = starts(np.maximum(counts, 0))
+    if ends_only:
+        start, end, clock = _of_sessions(len(ends))
+    elif is_timed:
+        start, end, clock = times[sent], times[ends], Timescale.NS
+    else:
+        places = np.empty(len(kinds), dtype=np.int64)
+        places[order] = np.arange(len(order), dtype=np.int64)
+        start, end, clock = places[sent], places[ends], Timescale.PLACE
     places = spread(mop_start[source], counts[source])
     is_known = np.repeat(type_ == 0, counts[source])
     f, value = f[places], value[places]
@@ -151,16 +166,29 @@ def _columns(
     )
 
 
-def _paired(kinds: Any, processes: Any, compile_: Compile) -> tuple[Any, Any] | None:
+def _ordered(processes: Any, indexes: Any, times: Any) -> tuple[Any, bool] | None:
+    """Return the operations of sessions, as they follow each other, and whether times say so."""
+    order = np.flatnonzero(processes >= 0)
+    has_remarks = len(order) < len(processes)
+    if has_remarks:
+        indexes, times = indexes[order], times[order]
+    if same_indexes(indexes):
+        return None
+    found = op_order(indexes, times)
+    return order if found.places is None else order[found.places], found.is_timed
+
+
+def _paired(
+    order: Any, kinds: Any, processes: Any, mops: tuple[Any, ...], compile_: Compile
+) -> tuple[Any, Any] | None:
     """Return for each transaction its invocation and its end, -1 for none."""
     numbers, who = np.unique(processes, return_inverse=True)
-    is_paired, sent, done = compile_(pair)(kinds, who.astype(np.int64), processes < 0, len(numbers))
+    is_paired, sent, done = compile_(pair)(order, kinds, who.astype(np.int64), len(numbers), mops)
     return (sent, done) if is_paired else None
 
 
-def _ends(kinds: Any, processes: Any) -> tuple[Any, Any] | None:
+def _ends(ends: Any, kinds: Any, processes: Any) -> tuple[Any, Any] | None:
     """Return the same of operations that are ends alone: each one is a transaction."""
-    ends = np.flatnonzero(processes >= 0)
     order = ends[np.argsort(processes[ends], kind="stable")]
     goes_on = processes[order[1:]] == processes[order[:-1]]
     if not len(ends) or (goes_on & (kinds[order[:-1]] == 3)).any():
@@ -168,13 +196,10 @@ def _ends(kinds: Any, processes: Any) -> tuple[Any, Any] | None:
     return ends, ends
 
 
-def _moments(times: Any, sent: Any, ends: Any, *, ends_only: bool) -> tuple[Any, Any, Timescale]:
-    if ends_only:
-        places = 2 * np.arange(len(ends), dtype=np.int64)
-        return places, places + 1, Timescale.SESSION
-    if (times[1:] >= times[:-1]).all() and times.any():
-        return times[sent], times[ends], Timescale.NS
-    return sent, ends, Timescale.PLACE
+def _of_sessions(count: int) -> tuple[Any, Any, Timescale]:
+    """Return the moments of transactions of which nothing is known but who did what before."""
+    places = 2 * np.arange(count, dtype=np.int64)
+    return places, places + 1, Timescale.SESSION
 
 
 def _are_edn(content: bytes, spans: Any, text_of: TextOf) -> bool:

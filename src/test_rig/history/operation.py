@@ -15,7 +15,10 @@ from enum import Enum
 
 from test_rig.errors import Outcome
 
-__all__ = ["Op", "OpType", "Origin"]
+__all__ = ["UNTOLD", "Op", "OpType", "Origin"]
+
+#: The time or the index of an operation that has none, as in Jepsen.
+UNTOLD = -1
 
 
 class OpType(Enum):
@@ -45,9 +48,9 @@ class Op:
     f: str
     #: What it was done with, and on an end what came back: anything that JSON can say.
     value: object
-    #: Monotonic nanoseconds since the start of what it belongs to.
+    #: Monotonic nanoseconds since the start of what it belongs to; UNTOLD where none are known.
     time_ns: int
-    #: Its place in the history, counted from 0.
+    #: Its place in the history, counted from 0; UNTOLD where its file does not say.
     index: int
     error: str | None = None
 

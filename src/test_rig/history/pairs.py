@@ -1,15 +1,15 @@
 """Operations (invocations and their ends) become transactions, and transactions operations.
 
 How to think of it: a process does one thing at a time, so an end belongs to the last invocation of
-its process. An invocation that never ends, and an `info`, are the same: nobody knows. Times are
-used where every operation has one and they never go back; else the places in the file are.
+its process, in the order that `op_order` finds. An invocation that never ends, and an `info`, are
+the same: nobody knows. Times are used where every operation has one and they never go back in that
+order; else the places in it are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ import numpy as np
 from test_rig.errors import HistoryError
 from test_rig.history.builder import HistoryBuilder, Mop
 from test_rig.history.columns import NEVER, NIL, READ, READ_LIST, History, Int64s, Timescale
+from test_rig.history.op_order import op_order, same_indexes
 from test_rig.history.operation import Op, OpType
+from test_rig.history.spelling import spelled
 from test_rig.history.validate import validate
 
 __all__ = ["Placed", "events", "from_ops", "to_ops"]
@@ -26,6 +28,10 @@ __all__ = ["Placed", "events", "from_ops", "to_ops"]
 Placed = tuple[str, Op]
 
 _NAMES = ("append", "w", "r", "r")
+_SHORT = {"write": "w", "read": "r"}
+_EXAMPLE = '["append",1,2]'
+#: Problems that are told one by one.
+_MOST = 100
 
 
 def from_ops(ops: Iterable[Placed], *, file: str | None = None) -> History:
@@ -37,25 +43,44 @@ def from_ops(ops: Iterable[Placed], *, file: str | None = None) -> History:
     Raises:
         HistoryError: Every operation that cannot be one, with its place.
     """
-    placed = list(ops)
+    placed = list(_without_remarks(list(ops)))
+    indexes = np.array([op.index for _, op in placed], dtype=np.int64)
+    if same := same_indexes(indexes):
+        problems = [
+            (placed[other][0], f"index {indexes[one]} is that of {placed[one][0]} too")
+            for one, other in same[:_MOST]
+        ]
+        raise HistoryError(problems, file=file)
+    order = op_order(indexes, np.array([op.time_ns for _, op in placed], dtype=np.int64))
+    if order.places is not None:
+        placed = [placed[place] for place in order.places.tolist()]
     if not any(op.type is OpType.INVOKE for _, op in placed):
-        placed = list(_invoked(placed))
-        return _transactions(placed, Timescale.SESSION, file)
-    times = [op.time_ns for _, op in placed]
-    is_timed = all(a <= b for a, b in pairwise(times)) and any(times)
-    return _transactions(placed, Timescale.NS if is_timed else Timescale.PLACE, file)
+        return _transactions(list(_invoked(placed)), Timescale.SESSION, file)
+    clock = Timescale.NS if order.is_timed else Timescale.PLACE
+    # Who sees the lines alone must be told which order it is that they contradict.
+    hint = "" if order.places is None else f", in the order of their {order.by}"
+    return _transactions(placed, clock, file, hint)
+
+
+def _without_remarks(placed: list[Placed]) -> Iterator[Placed]:
+    """Yield what sessions did; a remark, such as a fault that was made, has no part in an order."""
+    sessions = {op.process for _, op in placed if op.type is OpType.INVOKE}
+    for where, op in placed:
+        if op.type is not OpType.INFO or op.process.isdecimal() or op.process in sessions:
+            yield where, op
 
 
 def _invoked(placed: list[Placed]) -> Iterator[Placed]:
     for where, op in placed:
-        if op.process.isdecimal() or op.type is not OpType.INFO:
-            yield where, replace(op, type=OpType.INVOKE)
-            yield where, op
+        yield where, replace(op, type=OpType.INVOKE)
+        yield where, op
 
 
-def _transactions(placed: list[Placed], clock: Timescale, file: str | None) -> History:
+def _transactions(
+    placed: list[Placed], clock: Timescale, file: str | None, hint: str = ""
+) -> History:
     builder = HistoryBuilder(clock=clock)
-    problems = list(_fill(builder, placed, clock is Timescale.NS))
+    problems = list(_fill(builder, placed, clock is Timescale.NS, hint))
     if problems:
         raise HistoryError(problems, file=file)
     try:
@@ -67,7 +92,7 @@ def _transactions(placed: list[Placed], clock: Timescale, file: str | None) -> H
 
 
 def _fill(
-    builder: HistoryBuilder, placed: list[Placed], is_timed: bool
+    builder: HistoryBuilder, placed: list[Placed], is_timed: bool, hint: str
 ) -> Iterator[tuple[str, str]]:
     waiting: dict[str, tuple[str, Op, int]] = {}
     ended: set[str] = set()
@@ -75,15 +100,15 @@ def _fill(
         at = op.time_ns if is_timed else place
         if op.type is OpType.INVOKE:
             if op.process in waiting:
-                yield where, f"process {op.process} invokes before it has ended what it began"
+                yield where, f"process {op.process} invokes before it has ended what it began{hint}"
             elif op.process in ended:
-                yield where, f"process {op.process} goes on after its answer was lost (info)"
+                yield where, f"process {op.process} goes on after its answer was lost (info){hint}"
             waiting[op.process] = (where, op, at)
             continue
         if op.process not in waiting:
             if op.type is OpType.INFO and not op.process.isdecimal():
-                continue  # a remark of the run, such as a fault that was made
-            yield where, f"{op.type.value} of process {op.process} without an invocation"
+                continue  # a remark again
+            yield where, f"{op.type.value} of process {op.process} without an invocation{hint}"
             continue
         begun, sent, start = waiting.pop(op.process)
         if op.type is OpType.INFO:
@@ -101,31 +126,52 @@ def _fill(
 
 def _record(builder: HistoryBuilder, sent: Op, done: Op | None, span: tuple[int, int, str]) -> None:
     kind = OpType.INFO if done is None else done.type
-    source = done if done is not None and done.value is not None else sent
-    error = None if done is None else done.error
+    told = sent.value if done is None or done.value is None else done.value
+    mops = _mops(told)
+    if told is not sent.value and sent.value is not None:
+        _agree(_mops(sent.value), mops, f"the invocation ({span[2]})")
+    if kind is not OpType.OK:
+        mops = [(f, key, None if _is_read(f) else what) for f, key, what in mops]
     builder.record(
         sent.process,
         kind,
-        _mops(source.value, is_known=kind is OpType.OK),
+        mops,
         start=span[0],
         end=span[1],
-        error_class=error,
+        error_class=None if done is None else done.error,
         where=span[2],
     )
 
 
-def _mops(value: object, *, is_known: bool) -> list[Mop]:
+def _agree(sent: list[Mop], told: list[Mop], invocation: str) -> None:
+    """Refuse an end that tells what was not invoked; what was read is known to ends alone."""
+    if len(sent) != len(told):
+        text = f"{len(told)} micro-operations, where {invocation} has {len(sent)}"
+        raise ValueError(text)
+    for number, (one, other) in enumerate(zip(sent, told, strict=True)):
+        if _asked(one) != _asked(other):
+            text = f"micro-operation {number} is {spelled(other)}, where {invocation} has"
+            raise ValueError(f"{text} {spelled(one)}")
+
+
+def _asked(mop: Mop) -> tuple[object, object, object]:
+    """Return what the invocation knows of a micro-operation already."""
+    f, key, what = mop
+    return _SHORT.get(f, f), key, None if _is_read(f) else what
+
+
+def _is_read(f: str) -> bool:
+    return _SHORT.get(f, f) == "r"
+
+
+def _mops(value: object) -> list[Mop]:
     if not isinstance(value, list | tuple):
-        text = f"{value!r:.60} is no list of micro-operations such as ['append', 1, 2]"
+        text = f"{spelled(value)} is no list of micro-operations such as {_EXAMPLE}"
         raise ValueError(text)  # noqa: TRY004  # data of a file, not a caller's type
-    mops: list[Mop] = []
     for each in value:
-        if not isinstance(each, list | tuple) or len(each) != 3:
-            text = f"{each!r:.60} is no micro-operation such as ['append', 1, 2]"
-            raise ValueError(text)
-        f, key, what = each
-        mops.append((f, key, what if is_known or f not in ("r", "read") else None))
-    return mops
+        if not isinstance(each, list | tuple) or len(each) != 3 or not isinstance(each[0], str):
+            raise ValueError(f"{spelled(each)} is no micro-operation such as {_EXAMPLE}")
+    return [(f, key, what) for f, key, what in value]
 
 
 def to_ops(history: History) -> list[Op]:

@@ -268,6 +268,7 @@ def test_a_wrong_micro_operation_is_refused(mop: tuple[object, ...], reason: str
 
 GOOD = "{:type :invoke, :process 0, :f :txn, :value [[:append 1 1]], :time 1}\n"
 OKAY = "{:type :ok, :process 0, :f :txn, :value [[:append 1 1]], :time 2}\n"
+LATER, LAST = GOOD.replace(":time 1", ":time 3"), OKAY.replace(":time 2", ":time 4")
 
 
 @pytest.mark.parametrize(
@@ -276,13 +277,13 @@ OKAY = "{:type :ok, :process 0, :f :txn, :value [[:append 1 1]], :time 2}\n"
         (GOOD + "{:type :ok", r"line 2: no EDN: \{ is never closed"),
         (GOOD + "]", r"line 2: no EDN: \] closes nothing"),
         (GOOD + "{:type}", "line 2: no EDN: a map has a key without a value"),
-        (GOOD + "{:type :done :process 0}", "line 2: no operation: type 'done' is none of"),
+        (GOOD + "{:type :done :process 0}", 'line 2: no operation: type "done" is none of'),
         (GOOD + "{:type :ok}", "line 2: no operation: without process"),
         (GOOD + GOOD, "line 2: process 0 invokes before it has ended"),
         (GOOD + OKAY + OKAY, "line 3: ok of process 0 without an invocation"),
         (GOOD + OKAY.replace(":append 1 1", ":append 1"), "line 2: .* is no micro-operation"),
-        (GOOD + OKAY + GOOD + OKAY, "transaction 1: writes 1 to key 1, as transaction 0"),
-        (GOOD + OKAY.replace(":ok", ":info") + GOOD, "line 3: process 0 goes on after"),
+        (GOOD + OKAY + LATER + LAST, "transaction 1: writes 1 to key 1, as transaction 0"),
+        (GOOD + OKAY.replace(":ok", ":info") + LATER, "line 3: process 0 goes on after"),
         ("[" + GOOD, "the vector around the history is never closed"),
     ],
 )

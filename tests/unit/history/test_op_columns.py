@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -19,6 +20,7 @@ from test_rig.history import History, from_ops, read_history
 from test_rig.history.edn import error_from_edn, ops_from_edn
 from test_rig.history.jsonl import error_from_json, ops_from_jsonl
 from test_rig.history.op_columns import columns_of_edn, columns_of_jsonl
+from test_rig.history.operation import UNTOLD
 
 
 def plain(kernel: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,20 +57,19 @@ def written(rng: Random, count: int) -> str:
     lines: list[str] = []
     waiting: dict[int, str] = {}
     clients = {n: n for n in range(4)}
-    has_time = rng.random() < 0.8
+    has_time, has_index = rng.random() < 0.8, rng.random() < 0.8
     has_tag = rng.random() < 0.3
     for number in range(count):
         client = rng.choice(list(clients))
         process = clients[client]
-        parts = [f":index {number}"]
+        parts = [f":index {number}"] if has_index else []
         if process not in waiting:
-            kind, value = "invoke", mops(rng, is_known=False)
+            kind, value = "invoke", mops(rng)
             waiting[process] = value
         else:
             kind = rng.choice(["ok", "ok", "ok", "fail", "info"])
-            value = mops(rng, is_known=True) if rng.random() < 0.8 else "nil"
             begun = waiting.pop(process)
-            value = begun if rng.random() < 0.3 else value
+            value = rng.choice([answered(rng, begun), answered(rng, begun), begun, "nil"])
             if kind == "info":
                 clients[client] = process + 4
         parts += [f":type :{kind}", f":process {process}", ":f :txn", f":value {value}"]
@@ -92,18 +93,26 @@ def written(rng: Random, count: int) -> str:
     return "\n".join(lines) + rng.choice(["", "\n"])
 
 
-def mops(rng: Random, *, is_known: bool) -> str:
-    """Return micro-operations."""
+def mops(rng: Random) -> str:
+    """Return micro-operations that are invoked."""
     found = []
     for _ in range(rng.randint(0, 4)):
         key = rng.randint(-3, 9)
         if rng.random() < 0.5:
             found.append(f"[:{rng.choice(['append', 'w'])} {key} {rng.randint(-5, 10**12)}]")
         else:
-            values = " ".join(str(rng.randint(0, 99)) for _ in range(rng.randint(0, 4)))
-            what = rng.choice([f"[{values}]", str(rng.randint(0, 99)), "nil"])
-            found.append(f"[:r {key} {what if is_known else 'nil'}]")
+            found.append(f"[:r {key} nil]")
     return f"[{' '.join(found)}]"
+
+
+def answered(rng: Random, invoked: str) -> str:
+    """Return micro-operations with what was read."""
+
+    def read(_: re.Match[str]) -> str:
+        values = " ".join(str(rng.randint(0, 99)) for _ in range(rng.randint(0, 4)))
+        return rng.choice([f"[{values}]", str(rng.randint(0, 99)), "nil"])
+
+    return re.sub("nil", read, invoked)
 
 
 def as_json(rng: Random, text: str) -> str:
@@ -112,8 +121,8 @@ def as_json(rng: Random, text: str) -> str:
     for _, op in ops_from_edn(text):
         found: dict[str, Any] = {"type": op.type.value, "f": op.f, "value": op.value}
         found["process"] = int(op.process) if op.process.isdecimal() else op.process
-        if op.time_ns:
-            found["time"] = op.time_ns
+        found |= {"time": op.time_ns} if op.time_ns != UNTOLD else {}
+        found |= {"index": op.index} if op.index != UNTOLD else {}
         if op.error is not None:
             found["error"] = rng.choice([op.error, "timeout", "40001: ü", [1.5e3, {"a": None}]])
         if rng.random() < 0.2:
@@ -145,6 +154,34 @@ def test_both_ways_read_the_same(seed: int, count: int, form: str) -> None:
         whole = columns_or_refusal(text)
         assert isinstance(whole, History)
         assert differing(found, whole) == []
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.integers(0, 10**9), st.integers(1, 30), forms, st.sampled_from(["index", "time"]))
+def test_the_order_of_lines_does_not_matter_where_indexes_or_times_tell_it(
+    seed: int, count: int, form: str, by: str
+) -> None:
+    """Whichever way is gone, and whatever remarks stand between."""
+    rng = Random(seed)
+    text = re.sub(r":(index|time) \d+,? ?", "", written(rng, count))
+    lines = [
+        line.replace(":type", f":{by} {7 * place + 7}, :type")
+        for place, line in enumerate(text.splitlines())
+    ]
+    text = "\n".join(lines)
+    lines = (as_json(rng, text) if form == "jsonl" else text).splitlines()
+    ordered, shuffled = "\n".join(lines), "\n".join(rng.sample(lines, len(lines)))
+    whole, found = columns_or_refusal(ordered), columns_or_refusal(shuffled)
+    if whole is None or found is None:
+        assert whole is found
+        return
+    assert differing(whole, found) == []
+    columns = fast(ordered), fast(shuffled)
+    if columns[0] is None or columns[1] is None:
+        assert columns[0] is columns[1]
+        return
+    assert differing(columns[0], whole) == []
+    assert differing(columns[1], whole) == []
 
 
 def columns_or_refusal(text: str) -> History | None:
@@ -216,8 +253,8 @@ def test_a_set_is_no_operation() -> None:
     assert fast("#{:type :invoke, :process 0, :value []}") is None
 
 
-def large(form: str = "edn", damage: str = "") -> str:
-    """Return a file that is large enough for the fast way."""
+def large(form: str = "edn", damage: str = "", wrong: tuple[str, str] = ("", "")) -> str:
+    """Return a file that is large enough for the fast way, with a mistake at one place."""
     lines = []
     for number in range(6000):
         for place, kind in enumerate(("invoke", "ok")):
@@ -228,6 +265,7 @@ def large(form: str = "edn", damage: str = "") -> str:
             )
     if form == "jsonl":
         lines = as_json(Random(1), "\n".join(lines)).splitlines()
+    lines[7001] = lines[7001].replace(*wrong)
     lines[7000] += damage
     return "\n".join(lines)
 
@@ -254,3 +292,20 @@ def test_a_mistake_in_a_large_file_is_told_with_its_place(
     path.write_text(large(form, damage=" ]"))
     with pytest.raises(HistoryError, match=f"line 7001: .*{message}"):
         read_history(path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ((":append 8 3500", ":append 8 3501"), "micro-operation 0 is .* .line 7001. has"),
+        ((":index 7001", ":index 4"), "index 4 is that of line 5 too"),
+        ((":index 7001", ":index 6999999"), "ok of process 0 without an invocation, in the order"),
+    ],
+)
+def test_what_operations_contradict_in_a_large_file_is_told_with_its_place(
+    wrong: tuple[str, str], message: str, tmp_path: Path
+) -> None:
+    """The fast way sees it, and the general parser tells it."""
+    (tmp_path / "h.edn").write_text(large(wrong=wrong))
+    with pytest.raises(HistoryError, match=f"line 700[0-9]+: {message}"):
+        read_history(tmp_path / "h.edn")

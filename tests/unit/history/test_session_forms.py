@@ -181,7 +181,7 @@ def test_what_a_key_has_at_first_is_written_for_awdit(tmp_path: Path) -> None:
         ("h.awdit", "w 1 2\n-=-\n", "line 2: .* is no event"),
         ("h.plume", "w(1,2,0,0)w(1,3,0,0)\n", "line 1: .* is no event"),
         ("h.json", '[[{"events": [1], "committed": true}]]', "1 is neither a Read nor a Write"),
-        ("h.json", '[[{"events": [], "committed": "no"}]]', "committed is 'no'"),
+        ("h.json", '[[{"events": [], "committed": "no"}]]', 'committed is "no"'),
         ("h.json", '[[{"events": {}, "committed": true}]]', r"events are \{\}, no array"),
         ("h.json", '[[{"events": [{"Read": 1}], "committed": true}]]', "1 has not variable and"),
         ("h.json", "[[1]]", "session 0, transaction 0: .* 1 has not events and committed"),
