@@ -24,6 +24,7 @@ from test_rig.checker.graph import RW, Edges, Orders, order_edges, orders_of
 from test_rig.checker.register_atomic import Derived, atomic, atomic_reach
 from test_rig.checker.register_causal import Causality, is_tractable
 from test_rig.checker.register_first import (
+    Paths,
     faults,
     known_seen,
     lost_seen,
@@ -35,8 +36,7 @@ from test_rig.checker.register_index import Registers, index_registers
 from test_rig.checker.register_known import (
     Overwrites,
     edges_of_order,
-    known_edges,
-    known_reach,
+    lost_updates,
     order_reach,
     reads_edges,
     stale_reads,
@@ -87,10 +87,9 @@ def judge_registers(history: History) -> Judged:
         names = frozenset(each.anomaly for each in judged.seen)
         judged.proved = _allowing(levels, names, has_time=has_time)
         return judged
-    written = Overwrites(registers)
-    judged.seen += lost_seen(registers, written.lost_updates())
+    judged.seen += lost_seen(registers, lost_updates(registers))
     derived = _views(registers, line, judged)
-    known_ones = _known(registers, line, written, judged)
+    known_ones = _known(registers, line, judged)
     before = tuple(
         np.concatenate((first, second[known_ones.kind == RW]))
         for first, second in zip(derived, (known_ones.source, known_ones.target), strict=True)
@@ -162,7 +161,8 @@ def _views(registers: Registers, line: Line, judged: Judged) -> tuple[_Int32s, _
     first = derived.where(is_first)
     inner = derived.where(~is_first)
     inner = inner.where(windows.hold(inner.source, inner.target))
-    judged.seen += of_the_first(registers, first)
+    paths = Paths(registers, causality)
+    judged.seen += of_the_first(registers, first, paths)
     if not windows.count:
         broken = first.read
     else:
@@ -177,7 +177,7 @@ def _views(registers: Registers, line: Line, judged: Judged) -> tuple[_Int32s, _
         broken = np.concatenate((first.read, inner.read[is_cyclic]))
     if causality is not None:
         wanted = np.unique(broken)
-        judged.seen += promised(registers, wanted.tolist(), causality.guarantees(wanted))
+        judged.seen += promised(registers, wanted.tolist(), causality.guarantees(wanted), paths)
     kept = inner.rule <= 1
     return inner.source[kept], inner.target[kept]
 
@@ -221,11 +221,11 @@ def _cycles(registers: Registers, edges: Edges, windows: Windows) -> Found:
     )
 
 
-def _known(registers: Registers, line: Line, written: Overwrites, judged: Judged) -> Edges:
+def _known(registers: Registers, line: Line, judged: Judged) -> Edges:
     """Add what known orders of versions show; return their edges that can be in a cycle."""
-    reach = known_reach(registers, line, written)
-    windows = _windows(registers, line, reach)
-    edges = known_edges(registers, line, written, windows)
+    written = Overwrites(registers)
+    windows = _windows(registers, line, written.reach(line))
+    edges = written.edges(windows)
     if not windows.count:
         return edges
     found = _cycles(registers, edges, windows)

@@ -16,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from test_rig.checker.compiling import Kernels, frozen
-from test_rig.history import FAIL, INFO, OK, History, validate
+from test_rig.checker.indexing import number_keys
+from test_rig.checker.strong import by_source
+from test_rig.history import FAIL, INFO, OK, WRITE, History, validate
 
-__all__ = ["Registers", "index_registers"]
+__all__ = ["Registers", "grouped", "index_registers", "spread"]
 
 _Int32s = npt.NDArray[np.int32]
 _Marks = npt.NDArray[np.bool_]
@@ -56,21 +58,20 @@ class Registers:
     #: The reads of each committed transaction, in its order.
     read_start: _Int32s
     read_mop: _Int32s
+    read_key: _Int32s
     #: Whom they read from; the number of transactions where nothing was found.
     read_from: _Int32s
+    #: The last write of the same key by the same transaction, -1 for none.
+    read_then: _Int32s
     #: The last writes of each transaction that counts, by key.
     write_start: _Int32s
     write_mop: _Int32s
+    write_key: _Int32s
 
     @property
     def read_by(self) -> _Int32s:
         """The transaction of each read."""
         return self.owner[self.read_mop]
-
-    @property
-    def read_key(self) -> _Int32s:
-        """The key of each read."""
-        return self.key[self.read_mop]
 
     def write_of(self, transaction: int, key: int) -> int:
         """Return the micro-operation that is a transaction's last write of a key."""
@@ -91,16 +92,24 @@ def index_registers(history: History) -> Registers:
     count = len(history)
     starts = history.mop_start.astype(np.int32)
     owner = np.repeat(np.arange(count, dtype=np.int32), np.diff(starts))
-    key, key_count = kernels(_number)(frozen(history.key))
+    key = np.empty(len(owner), dtype=np.int32)
+    key_count = kernels(number_keys)(frozen(history.key), key)
     f, value = frozen(history.f), frozen(history.value)
-    table, has_twins = kernels(_index)(f, key, value)
+    table = _table_for(int(np.count_nonzero(f == WRITE)))
+    has_twins = kernels(_index)(f, key, value, table)
     order = _session_order(history)
     if has_twins or order is None:
         validate(history)
         order = np.lexsort((history.end, history.start, history.process))
-    source, is_final, fault = kernels(_resolve)(
-        frozen(history.type), starts, f, key, value, table, owner, key_count
+    source = np.full(len(f), _SKIPPED, dtype=np.int32)
+    following = np.full(len(f), -1, dtype=np.int32)
+    is_final, fault = np.zeros(len(f), dtype=np.bool_), np.zeros(len(f), dtype=np.uint8)
+    by_key = np.full((2, key_count), -1, dtype=np.int32)
+    found_ones = (source, following, is_final, fault)
+    kernels(_resolve)(
+        frozen(history.type), starts, f, key, value, table, owner, by_key[0], by_key[1], *found_ones
     )
+    del table, by_key
     counts = history.type == OK
     writers = owner[source[source >= 0]]
     counts[writers[history.type[writers] == INFO]] = True
@@ -129,10 +138,51 @@ def index_registers(history: History) -> Registers:
         by_session=kept,
         read_start=_begins(owner[read_mop], count),
         read_mop=read_mop,
+        read_key=key[read_mop],
         read_from=read_from,
+        read_then=following[read_mop],
         write_start=write_start,
         write_mop=write_mop,
+        write_key=key[write_mop],
     )
+
+
+def grouped(kernels: Kernels, group: _Int32s, items: _Int32s, groups: int) -> Any:
+    """Return where the items of each group begin, one more, and the items by group, as they came.
+
+    Args:
+        kernels: How to loop.
+        group: The group of each item.
+        items: The items.
+        groups: How many groups there are.
+    """
+    start, members = np.zeros(groups + 1, dtype=np.int32), np.empty(len(items), dtype=np.int32)
+    nothing = np.empty(0, dtype=np.int32)
+    all_kinds = frozen(np.zeros(0, dtype=np.uint8))
+    kernels(by_source)(frozen(group), frozen(items), all_kinds, 0, start, members, nothing)
+    return start, members
+
+
+def spread(begins: _Int32s, rows: _Int32s) -> Any:
+    """Return the places of what stands with some rows, row by row.
+
+    Args:
+        begins: Where the places of each row begin; one more.
+        rows: The rows.
+    """
+    counts = begins[rows + 1] - begins[rows]
+    ends = np.cumsum(counts, dtype=np.int32)
+    shift = begins[rows] - (ends - counts)
+    places = np.arange(len(shift) and ends[-1], dtype=np.int32)
+    places += np.repeat(shift, counts)
+    return places
+
+
+def _table_for(writes: int) -> Any:
+    size = 16
+    while size < 2 * writes:
+        size *= 2
+    return np.full(size, -1, dtype=np.int32)
 
 
 def _outer_reads(history: History, owner: _Int32s, source: _Int32s) -> Any:
@@ -187,47 +237,9 @@ def _sessions(history: History, kept: _Int32s) -> tuple[_Int32s, _Int32s, _Int32
     return before, session, place, len(begins)
 
 
-def _number(key: Any) -> Any:
-    """Count keys from 0, in the order in which they appear."""
-    size = 1024
-    slots = np.full(size, -1, dtype=np.int32)
-    names = np.empty(size, dtype=np.int64)
-    numbers = np.empty(len(key), dtype=np.int32)
-    count = 0
-    for mop in range(len(key)):
-        wanted = key[mop]
-        slot = (((wanted ^ (wanted >> 30)) & 0x3FFFFFFF) * 0x9E3779B1 >> 15) & (size - 1)
-        while slots[slot] >= 0 and names[slots[slot]] != wanted:
-            slot = (slot + 1) & (size - 1)
-        if slots[slot] < 0:
-            slots[slot] = count
-            names[count] = wanted
-            count += 1
-        numbers[mop] = slots[slot]
-        if 2 * count > size:
-            size *= 2
-            more = np.empty(size, dtype=np.int64)
-            more[:count] = names[:count]
-            names = more
-            slots = np.full(size, -1, dtype=np.int32)
-            for number in range(count):
-                wanted = names[number]
-                slot = (((wanted ^ (wanted >> 30)) & 0x3FFFFFFF) * 0x9E3779B1 >> 15) & (size - 1)
-                while slots[slot] >= 0:
-                    slot = (slot + 1) & (size - 1)
-                slots[slot] = number
-    return numbers, count
-
-
-def _index(f: Any, key: Any, value: Any) -> Any:
-    """Return a table of the writes by key and value, and whether two are the same."""
-    writes = 0
-    for mop in range(len(f)):
-        writes += f[mop] == 1
-    size = 16
-    while size < 2 * writes:
-        size *= 2
-    table = np.full(size, -1, dtype=np.int32)
+def _index(f: Any, key: Any, value: Any, table: Any) -> bool:
+    """Fill a table of the writes by key and value, and return whether two are the same."""
+    size = len(table)
     has_twins = False
     for mop in range(len(f)):
         if f[mop] != 1:
@@ -242,19 +254,29 @@ def _index(f: Any, key: Any, value: Any) -> Any:
                 break
             slot = (slot + 1) & (size - 1)
         table[slot] = mop
-    return table, has_twins
+    return has_twins
 
 
 def _resolve(
-    kind: Any, starts: Any, f: Any, key: Any, value: Any, table: Any, owner: Any, key_count: int
-) -> Any:
-    """Find the source of each read, each transaction's last writes, and reads that cannot be."""
+    kind: Any,
+    starts: Any,
+    f: Any,
+    key: Any,
+    value: Any,
+    table: Any,
+    owner: Any,
+    writer: Any,
+    written: Any,
+    source: Any,
+    following: Any,
+    is_final: Any,
+    fault: Any,
+) -> None:
+    """Find the source of each read, each transaction's last writes, and reads that cannot be.
+
+    Also for each read the last write of its key by its own transaction.
+    """
     nil = -9223372036854775807 - 1
-    source = np.full(len(f), -2, dtype=np.int32)
-    is_final = np.zeros(len(f), dtype=np.bool_)
-    fault = np.zeros(len(f), dtype=np.uint8)
-    writer = np.full(key_count, -1, dtype=np.int32)
-    written = np.full(key_count, -1, dtype=np.int32)
     size = len(table)
     for transaction in range(len(kind)):
         for mop in range(starts[transaction], starts[transaction + 1]):
@@ -292,4 +314,6 @@ def _resolve(
                 fault[mop] = 3
             else:
                 source[mop] = found
-    return source, is_final, fault
+        for mop in range(starts[transaction], starts[transaction + 1]):
+            if f[mop] == 2 and writer[key[mop]] == transaction:
+                following[mop] = written[key[mop]]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from test_rig.checker.register_index import Registers
+from test_rig.checker.register_index import Registers, grouped
 from test_rig.history import OK, Timescale
 
 __all__ = ["Line", "Windows", "line_up", "windows_of"]
@@ -63,16 +63,19 @@ def line_up(
     if (moment[1:] < moment[:-1]).any():
         base = base[np.argsort(moment, kind="stable")]
     source, target = before or (np.zeros(0, np.int32), np.zeros(0, np.int32))
-    by_target = np.argsort(target, kind="stable")
-    begins = np.zeros(len(history) + 1, dtype=np.int32)
-    np.cumsum(np.bincount(target, minlength=len(history)), out=begins[1:])
-    order, is_causal = registers.kernels(_line)(
+    begins, more = grouped(registers.kernels, target, source, len(history))
+    order = np.empty(len(base), dtype=np.int32)
+    is_causal = registers.kernels(_line)(
         base.astype(np.int32),
         registers.before if has_sessions else np.full_like(registers.before, -1),
         registers.read_start,
         registers.read_from,
         begins,
-        source[by_target].astype(np.int32),
+        more,
+        np.zeros(len(history), dtype=np.uint8),
+        np.zeros(len(history), dtype=np.int32),
+        np.empty(len(base) + 1, dtype=np.int32),
+        order,
     )
     rank = np.full(len(history), -1, dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
@@ -113,14 +116,23 @@ def windows_of(line: Line, reach: _Int32s) -> Windows:
 
 
 def _line(
-    base: Any, before: Any, read_start: Any, read_from: Any, more_start: Any, more: Any
-) -> Any:
-    """Place each transaction after those it comes from, which are placed first where need be."""
+    base: Any,
+    before: Any,
+    read_start: Any,
+    read_from: Any,
+    more_start: Any,
+    more: Any,
+    state: Any,
+    following: Any,
+    stack: Any,
+    order: Any,
+) -> bool:
+    """Place each transaction after those it comes from, which are placed first where need be.
+
+    Returns whether all could be. The state is 1 while a transaction's sources are being placed, 2
+    when it is.
+    """
     count = len(before)
-    state = np.zeros(count, dtype=np.uint8)  # 1: its sources are being placed; 2: placed
-    following = np.zeros(count, dtype=np.int32)
-    order = np.empty(len(base), dtype=np.int32)
-    stack = np.empty(len(base) + 1, dtype=np.int32)
     placed = 0
     is_causal = True
     for root in base:
@@ -155,4 +167,4 @@ def _line(
                 depth += 1
             elif state[source] == 1 and source != node and step <= reads:
                 is_causal = False
-    return order, is_causal
+    return is_causal

@@ -8,12 +8,11 @@ the given order does. It looks at each choice once, so it proves much and dispro
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
 
-from test_rig.checker.register_index import Registers
+from test_rig.checker.register_index import Registers, grouped, spread
 from test_rig.checker.register_order import Line
 
 __all__ = ["is_serial", "schedule"]
@@ -28,11 +27,10 @@ def is_serial(registers: Registers, line: Line) -> bool:
         registers.kernels(_replay)(
             line.order,
             registers.read_start,
-            registers.read_mop,
+            registers.read_key,
             registers.read_from,
             registers.write_start,
-            registers.write_mop,
-            registers.key,
+            registers.write_key,
             np.full(registers.key_count, len(line.rank), dtype=np.int32),
         )
     )
@@ -52,29 +50,47 @@ def schedule(registers: Registers, line: Line, *, has_sessions: bool) -> Line | 
     # A value that its transaction wrote over was never there for others to read.
     if not registers.is_final[versions[versions >= 0]].all():
         return None
-    ranks = line.rank[registers.owner[registers.write_mop]]
-    keys = registers.key[registers.write_mop]
-    by_key = np.lexsort((ranks, keys))
-    reads = np.argsort(versions, kind="stable").astype(np.int32)
-    mops = len(registers.owner)
-    order = registers.kernels(_schedule)(
+    kernels, count = registers.kernels, len(line.order)
+    # The writers of each key in the given order, and the readers of each version.
+    writes = registers.write_mop[spread(registers.write_start, line.order)]
+    keys = registers.key[writes]
+    ranks = line.rank[registers.owner[writes]]
+    writer_start, writer = grouped(kernels, keys, ranks, registers.key_count)
+    found = np.flatnonzero(versions >= 0)
+    readers = line.rank[registers.read_by[found]]
+    reader_start, reader = grouped(kernels, versions[found], readers, len(registers.owner))
+    at_first = registers.read_key[versions < 0]
+    order, before = np.empty(count, dtype=np.int32), np.full(count, -1, dtype=np.int32)
+    following = before.copy()
+    if has_sessions:
+        after = np.flatnonzero(registers.before[line.order] >= 0).astype(np.int32)
+        before[after] = line.rank[registers.before[line.order[after]]]
+        following[before[after]] = after
+    size = kernels(_schedule)(
         line.order,
-        line.rank,
-        registers.owner,
-        registers.before if has_sessions else np.full_like(registers.before, -1),
+        before,
+        following,
         registers.read_start,
-        registers.read_mop,
+        registers.read_key,
         versions,
         registers.write_start,
         registers.write_mop,
-        registers.key,
-        np.searchsorted(keys[by_key], np.arange(registers.key_count + 1)).astype(np.int32),
-        ranks[by_key].astype(np.int32),
-        np.searchsorted(versions[reads], np.arange(mops + 1)).astype(np.int32),
-        reads,
+        registers.write_key,
+        writer_start,
+        writer,
+        reader_start,
+        reader,
         _TRIED,
+        np.full(registers.key_count, -1, dtype=np.int32),
+        np.bincount(at_first, minlength=registers.key_count).astype(np.int32),
+        writer_start[:-1].copy(),
+        np.zeros(registers.key_count, dtype=np.int32),
+        np.zeros(count, dtype=np.uint8),
+        np.empty(count + 1, dtype=np.int32),
+        np.empty(count + 1, dtype=np.int32),
+        order,
     )
-    if len(order) < len(line.order):
+    if size < count:
         return None
     rank = np.full(len(line.rank), -1, dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
@@ -84,136 +100,164 @@ def schedule(registers: Registers, line: Line, *, has_sessions: bool) -> Line | 
 def _replay(
     order: Any,
     read_start: Any,
-    read_mop: Any,
+    read_key: Any,
     read_from: Any,
     write_start: Any,
-    write_mop: Any,
-    key: Any,
+    write_key: Any,
     last: Any,
 ) -> bool:
     """Run the transactions one by one."""
     for each in order:
         for read in range(read_start[each], read_start[each + 1]):
-            if last[key[read_mop[read]]] != read_from[read]:
+            if last[read_key[read]] != read_from[read]:
                 return False
         for place in range(write_start[each], write_start[each + 1]):
-            last[key[write_mop[place]]] = each
+            last[write_key[place]] = each
     return True
 
 
 def _schedule(
     order: Any,
-    rank: Any,
-    owner: Any,
     before: Any,
+    following: Any,
     read_start: Any,
-    read_mop: Any,
+    read_key: Any,
     versions: Any,
     write_start: Any,
     write_mop: Any,
-    key: Any,
+    write_key: Any,
     writer_start: Any,
     writer: Any,
     reader_start: Any,
     reader: Any,
     tried: int,
-) -> Any:
-    """Let run what may run, the first in the given order first.
+    last: Any,
+    left: Any,
+    first: Any,
+    own: Any,
+    state: Any,
+    heap: Any,
+    woken: Any,
+    result: Any,
+) -> int:
+    """Let run what may run, the first in the given order first; return how many ran.
 
     Before `tried_until` each was tried once; those of them for which something has changed since
-    wait to be tried again.
+    wait to be tried again, in a heap. They are places in the given order.
+
+    Args:
+        order: The given order.
+        before: For each place that of the transaction before in its session, -1 for none.
+        following: That of the one after it.
+        read_start: Where the reads of each transaction begin.
+        read_key: The key of each read.
+        versions: The write that it saw, -1 for none.
+        write_start: Where the last writes of each begin.
+        write_mop: The micro-operation of each.
+        write_key: Its key.
+        writer_start: Where the writers of each key begin.
+        writer: Their places, in the given order.
+        reader_start: Where the readers of each write begin.
+        reader: Their places.
+        tried: So many writers of a key that becomes free are woken.
+        last: For each key -1: the write that is there.
+        left: How many reads are left of what is there.
+        first: The first writer of each key that may not have run.
+        own: Zeros for each key.
+        state: Zeros for each place: 1 while it waits, 2 when it ran.
+        heap: Room for those that wait.
+        woken: Room for those that one transaction wakes, and no others.
+        result: Is filled with the transactions in the order in which they ran.
     """
-    keys = len(writer_start) - 1
-    done = np.zeros(len(rank), dtype=np.bool_)
-    following = np.full(len(rank), -1, dtype=np.int32)
-    for each in order:
-        if before[each] >= 0:
-            following[before[each]] = each
-    last = np.full(keys, -1, dtype=np.int32)
-    # How many reads are left of what is there; of what was there at first to begin with.
-    left = np.zeros(keys, dtype=np.int32)
-    for read in range(len(read_mop)):
-        if versions[read] < 0:
-            left[key[read_mop[read]]] += 1
-    first = writer_start[:-1].copy()
-    own = np.zeros(keys, dtype=np.int32)
-    result = np.empty(len(order), dtype=np.int32)
-    size = 0
-    waiting: Any = [0]
-    waits = np.zeros(len(order), dtype=np.bool_)
-    tried_until = 1
-    while len(waiting) > 0 or tried_until < len(order):
-        if len(waiting) > 0:
-            now = heappop(waiting)
-            waits[now] = False
+    size = waiting = 0
+    tried_until = 0
+    while waiting > 0 or tried_until < len(order):
+        if waiting > 0:
+            now = heap[0]
+            state[now] = 0
+            waiting -= 1
+            moved = heap[waiting]
+            at = 0
+            while True:
+                child = 2 * at + 1
+                if child + 1 < waiting and heap[child + 1] < heap[child]:
+                    child += 1
+                if child >= waiting or heap[child] >= moved:
+                    break
+                heap[at] = heap[child]
+                at = child
+            heap[at] = moved
         else:
             now = tried_until
             tried_until += 1
         each = order[now]
-        if done[each] or (before[each] >= 0 and not done[before[each]]):
+        if before[now] >= 0 and state[before[now]] < 2:
             continue
         is_ready = True
         for read in range(read_start[each], read_start[each + 1]):
-            number = key[read_mop[read]]
+            number = read_key[read]
             own[number] += 1
             if last[number] != versions[read]:
                 is_ready = False
-        if is_ready:
-            for place in range(write_start[each], write_start[each + 1]):
-                number = key[write_mop[place]]
-                if left[number] > own[number]:
-                    is_ready = False
+        for place in range(write_start[each], write_start[each + 1]):
+            number = write_key[place]
+            if left[number] > own[number]:
+                is_ready = False
         for read in range(read_start[each], read_start[each + 1]):
-            own[key[read_mop[read]]] = 0
+            own[read_key[read]] = 0
         if not is_ready:
             continue
-        done[each] = True
+        state[now] = 2
         result[size] = each
         size += 1
-        if following[each] >= 0:
-            then = np.int64(rank[following[each]])
-            if then < tried_until and not waits[then]:
-                heappush(waiting, then)
-                waits[then] = True
         for read in range(read_start[each], read_start[each + 1]):
-            left[key[read_mop[read]]] -= 1
+            left[read_key[read]] -= 1
         for place in range(write_start[each], write_start[each + 1]):
             mop = write_mop[place]
-            last[key[mop]] = mop
-            left[key[mop]] = reader_start[mop + 1] - reader_start[mop]
-            for index in range(reader_start[mop], reader_start[mop + 1]):
-                then = np.int64(rank[owner[read_mop[reader[index]]]])
-                if then < tried_until and not waits[then]:
-                    heappush(waiting, then)
-                    waits[then] = True
+            last[write_key[place]] = mop
+            left[write_key[place]] = reader_start[mop + 1] - reader_start[mop]
+        count = 0
+        then = following[now]
+        if then >= 0 and then < tried_until and state[then] == 0:
+            state[then] = 1
+            woken[count] = then
+            count += 1
         reads = read_start[each + 1] - read_start[each]
         writes = write_start[each + 1] - write_start[each]
         for turn in range(reads + writes):
-            if turn < reads:
-                number = key[read_mop[read_start[each] + turn]]
-            else:
-                number = key[write_mop[write_start[each] + turn - reads]]
+            is_write = turn >= reads
+            place = write_start[each] + turn - reads if is_write else read_start[each] + turn
+            number = write_key[place] if is_write else read_key[place]
+            mop = last[number]
             # Whoever reads what is there may be the last one, and write it too.
-            if last[number] >= 0 and left[number] == 1:
-                mop = last[number]
+            if mop >= 0 and (is_write or left[number] == 1):
                 for index in range(reader_start[mop], reader_start[mop + 1]):
-                    other = owner[read_mop[reader[index]]]
-                    then = np.int64(rank[other])
-                    if not done[other] and then < tried_until and not waits[then]:
-                        heappush(waiting, then)
-                        waits[then] = True
+                    then = reader[index]
+                    if then < tried_until and state[then] == 0:
+                        state[then] = 1
+                        woken[count] = then
+                        count += 1
             if left[number] > 1:
                 continue
-            while first[number] < writer_start[number + 1] and done[order[writer[first[number]]]]:
+            end = writer_start[number + 1]
+            while first[number] < end and state[writer[first[number]]] == 2:
                 first[number] += 1
             some = 0
-            for index in range(first[number], writer_start[number + 1]):
-                then = np.int64(writer[index])
-                if not done[order[then]]:
-                    if then < tried_until and not waits[then]:
-                        heappush(waiting, then)
-                        waits[then] = True
+            index = first[number]
+            while index < end and some < tried:
+                then = writer[index]
+                if state[then] != 2:
                     some += 1
-                    if some == tried:
-                        break
-    return result[:size]
+                    if then < tried_until and state[then] == 0:
+                        state[then] = 1
+                        woken[count] = then
+                        count += 1
+                index += 1
+        for turn in range(count):
+            at = waiting
+            waiting += 1
+            while at > 0 and heap[(at - 1) // 2] > woken[turn]:
+                heap[at] = heap[(at - 1) // 2]
+                at = (at - 1) // 2
+            heap[at] = woken[turn]
+    return size

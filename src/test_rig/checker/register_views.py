@@ -8,20 +8,21 @@ level. A component that has shown a worse class is not searched for this one.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
+from test_rig.checker.compiling import Bytes, Int32s, Kernels, frozen
 from test_rig.checker.graph import PROCESS, REALTIME, WR, Edges, Orders, order_edges
 from test_rig.checker.register_atomic import ATOMIC, CAUSAL, MONOTONIC, SESSION, Derived
-from test_rig.checker.register_index import Registers
+from test_rig.checker.register_index import Registers, grouped
 from test_rig.checker.strong import components
 from test_rig.checker.witness import Edge, EdgeKind, Seen, told
 
-__all__ = ["RULES", "Story", "view_cycles"]
+__all__ = ["RULES", "Story", "shortest", "view_cycles"]
 
 #: What is not read, of a session or of time, but follows; its edges are told with their reason.
 _FOLLOWS = 6
@@ -97,15 +98,8 @@ def view_cycles(registers: Registers, reads: Edges, derived: Derived, orders: Or
             if before <= set(some) and before_orders <= set(orders_used)
         }
         inside = (label[mine.source] >= 0) & (label[mine.source] == label[mine.target])
-        groups: dict[int, list[_Step]] = defaultdict(list)
-        for step in _steps(mine.where(inside)):
-            groups[int(label[step[0]])].append(step)
-        for number, steps in sorted(groups.items()):
-            if number in shown:
-                continue
-            cycle = _shortest(steps, count)
-            if cycle is None:
-                continue
+        mine = mine.where(inside)
+        for cycle in _cycles(registers.kernels, mine, label, shown, count):
             seen.append(_told(registers, derived, name, cycle))
             used.append((frozenset(some), frozenset(orders_used), cycle[0][0]))
     return Story(seen=tuple(seen), causal=causal)
@@ -126,50 +120,151 @@ def _every(reads: Edges, follows: Edges, orders: Orders, nodes: int) -> Edges:
     return Edges.joined([reads, follows, process, realtime])
 
 
-def _steps(edges: Edges) -> Iterator[_Step]:
+def _cycles(
+    kernels: Kernels, edges: Edges, label: Int32s, shown: set[int], count: int
+) -> Iterator[list[_Step]]:
+    """Yield the shortest cycle of each component, or the shortest in bounded steps.
+
+    Args:
+        kernels: How to loop.
+        edges: Edges within components.
+        label: The component of each node, -1 for none.
+        shown: Components that are left out.
+        count: How many nodes are transactions, which alone count.
+    """
+    wanted = label >= 0
+    wanted[wanted] = ~np.isin(label[wanted], list(shown))
+    edges = edges.where(wanted[edges.source])
+    nodes = np.flatnonzero(wanted)
+    if not len(nodes):
+        return
+    # Nodes anew from 0, component by component.
+    nodes = nodes[np.argsort(label[nodes], kind="stable")]
+    local = np.zeros(len(label), dtype=np.int32)
+    local[nodes] = np.arange(len(nodes), dtype=np.int32)
+    is_first = np.ones(len(nodes), dtype=np.bool_)
+    is_first[1:] = label[nodes[1:]] != label[nodes[:-1]]
+    group_start = np.append(np.flatnonzero(is_first), len(nodes)).astype(np.int32)
+    kernels = kernels.or_for(40 * len(edges))
+    places = np.arange(len(edges), dtype=np.int32)
+    start, places = grouped(kernels, local[edges.source], places, len(nodes))
+    walk_start = np.zeros(len(group_start), dtype=np.int32)
+    walks = np.empty(len(nodes), dtype=np.int32)
+    kernels(shortest)(
+        frozen(group_start),
+        frozen((nodes < count).view(np.uint8)),
+        frozen(start),
+        frozen(places),
+        frozen(local[edges.source]),
+        frozen(local[edges.target]),
+        _STEPS,
+        np.zeros(len(nodes), dtype=np.int32),
+        np.zeros(len(nodes), dtype=np.int32),
+        np.zeros(len(nodes), dtype=np.int32),
+        np.zeros(2 * len(nodes) + 2, dtype=np.int32),
+        walk_start,
+        walks,
+    )
     columns = (edges.source, edges.target, edges.kind, edges.source_mop, edges.target_mop)
-    return zip(*(column.tolist() for column in columns), strict=True)
+    found = walks[: walk_start[-1]]
+    steps = zip(*(column[found].tolist() for column in columns), strict=True)
+    for size in np.diff(walk_start).tolist():
+        yield list(islice(steps, size))
 
 
-def _shortest(steps: list[_Step], count: int) -> list[_Step] | None:
-    """Return the shortest cycle, counted in transactions, or the shortest in bounded steps."""
-    after: dict[int, list[_Step]] = defaultdict(list)
-    for step in steps:
-        after[step[0]].append(step)
-    best: list[_Step] | None = None
-    left = _STEPS
-    for begin in sorted(node for node in after if node < count):
-        length = count + 1 if best is None else sum(step[0] < count for step in best)
-        if best is not None and (length <= 2 or left <= 0):
-            break
-        came: dict[int, _Step] = {}
-        depths = {begin: 0}
-        waiting = deque([begin])
-        while waiting and begin not in came:
-            node = waiting.popleft()
-            for step in after[node]:
-                left -= 1
-                head = step[1]
+def shortest(
+    group_start: Int32s,
+    is_counted: Bytes,
+    start: Int32s,
+    places: Int32s,
+    source: Int32s,
+    target: Int32s,
+    steps: int,
+    stamp: Int32s,
+    depth: Int32s,
+    came: Int32s,
+    waiting: Int32s,
+    walk_start: Int32s,
+    walks: Int32s,
+) -> None:
+    """Find a shortest cycle of each component, from each node that counts one search.
+
+    Args:
+        group_start: Where the nodes of each component begin; one more.
+        is_counted: Whether a node counts in the length; others cost nothing.
+        start: Where the edges of each node begin in `places`; one more.
+        places: Edges by source.
+        source: Where each edge begins.
+        target: Where it ends.
+        steps: So many are taken in a component before the shortest cycle so far is told.
+        stamp: Zeros for each node: the search that met it last.
+        depth: Room for each node: how many that count stand before it.
+        came: Room for each node: the edge that led to it.
+        waiting: Room for twice as many nodes as there are, and two: a queue with two ends.
+        walk_start: Is filled with where the edges of each cycle begin in `walks`.
+        walks: Is filled with them.
+    """
+    room = len(waiting)
+    written = number = 0
+    for group in range(len(group_start) - 1):
+        walk_start[group] = written
+        best = size = 0
+        left = steps
+        for begin in range(group_start[group], group_start[group + 1]):
+            if not is_counted[begin]:
+                continue
+            if best > 0 and (best <= 2 or left <= 0):
+                break
+            number += 1
+            stamp[begin] = number
+            depth[begin] = 0
+            last = -1
+            head, tail = 0, 1
+            waiting[0] = begin
+            while head != tail and last < 0:
+                node = waiting[head]
+                head = head + 1 if head + 1 < room else 0
                 # Moments of time cost nothing: only transactions count.
-                depth = depths[node] + (node < count)
-                if head == begin:
-                    came[begin] = step
+                then = depth[node] + is_counted[node]
+                for slot in range(start[node], start[node + 1]):
+                    edge = places[slot]
+                    left -= 1
+                    to = target[edge]
+                    if to == begin:
+                        last = edge
+                        break
+                    if stamp[to] == number and depth[to] <= then:
+                        continue
+                    if best > 0 and then >= best:
+                        continue
+                    stamp[to] = number
+                    depth[to] = then
+                    came[to] = edge
+                    if is_counted[node]:
+                        waiting[tail] = to
+                        tail = tail + 1 if tail + 1 < room else 0
+                    else:
+                        head = head - 1 if head > 0 else room - 1
+                        waiting[head] = to
+            if last < 0:
+                continue
+            length = size_now = 0
+            edge = last
+            while True:
+                if is_counted[source[edge]]:
+                    length += 1
+                size_now += 1
+                if source[edge] == begin:
                     break
-                if head in depths and depths[head] <= depth:
-                    continue
-                if depth >= length:
-                    continue
-                depths[head], came[head] = depth, step
-                (waiting.append if node < count else waiting.appendleft)(head)
-        if begin not in came:
-            continue
-        walk = [came[begin]]
-        while walk[-1][0] != begin:
-            walk.append(came[walk[-1][0]])
-        walk.reverse()
-        if best is None or sum(step[0] < count for step in walk) < length:
-            best = walk
-    return best
+                edge = came[source[edge]]
+            if best == 0 or length < best:
+                best, size = length, size_now
+                edge = last
+                for place in range(size - 1, -1, -1):
+                    walks[written + place] = edge
+                    edge = came[source[edge]]
+        written += size
+    walk_start[len(group_start) - 1] = written
 
 
 def _told(registers: Registers, derived: Derived, name: str, cycle: Sequence[_Step]) -> Seen:

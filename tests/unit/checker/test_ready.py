@@ -6,23 +6,28 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from test_registers import PLANTED, judged
 
-from test_rig.checker import check, prepare, ready
+from test_rig.checker import check, compiling, prepare, ready
 
 _SCRIPT = """
+import sys
 from test_rig.checker import ready
-print(ready._was_compiled())
+print(ready._was_compiled(sys.argv[1]))
 ready.compile_half()
-print(ready._was_compiled())
+print(ready._was_compiled(sys.argv[1]))
 """
+MODELS = ["list-append", "rw-register"]
 
 
-def test_what_the_other_process_compiles_is_found_in_the_cache(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", MODELS)
+def test_what_the_other_process_compiles_is_found_in_the_cache(model: str, tmp_path: Path) -> None:
     """Before it did so nothing is, and it is seen that nothing is."""
     told = subprocess.run(
-        [sys.executable, "-c", _SCRIPT],
+        [sys.executable, "-c", _SCRIPT, model],
         env={
             **os.environ,
             "NUMBA_CACHE_DIR": str(tmp_path),
@@ -35,7 +40,7 @@ def test_what_the_other_process_compiles_is_found_in_the_cache(tmp_path: Path) -
     assert told.split() == ["False", "True"]
 
 
-@pytest.mark.parametrize("model", ["list-append", "rw-register"])
+@pytest.mark.parametrize("model", MODELS)
 def test_where_no_process_can_be_started_nothing_is_lost(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,7 +50,7 @@ def test_where_no_process_can_be_started_nothing_is_lost(
         raise OSError("no more processes")
 
     monkeypatch.setattr(ready.compiling, "SMALL", 1)
-    monkeypatch.setattr(ready, "_was_compiled", lambda: False)
+    monkeypatch.setattr(ready, "_was_compiled", lambda _: False)
     monkeypatch.setattr(ready, "start_own_code", refuse)
     prepare(ready._sample(model), model=model)
 
@@ -54,3 +59,24 @@ def test_both_processes_judge_what_has_cycles() -> None:
     """So that every loop of the search is needed, and compiled."""
     assert any(each.edges for each in check(ready._sample("list-append")).seen)
     assert check(ready._sample("rw-register"), model="rw-register").seen
+
+
+def test_what_is_judged_first_needs_every_loop_of_registers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that nothing is left to compile for the histories after it."""
+    asked: list[str] = []
+
+    def note(kernel: Any) -> Any:
+        asked.append(kernel.__qualname__)
+        return kernel
+
+    monkeypatch.setattr(compiling, "_LOADED", {})
+    monkeypatch.setattr(compiling, "_compiled", note)
+    with compiling.compiling_now(lambda _: True):
+        check(ready._sample("rw-register"), model="rw-register")
+        before = set(asked)
+        for planted, _ in PLANTED.values():
+            judged(planted)
+    assert set(asked) == before
+    assert {kernel.__qualname__ for kernel in ready._OTHERS["rw-register"]} < before

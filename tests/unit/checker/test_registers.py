@@ -13,9 +13,6 @@ from hypothesis import strategies as st
 from register_oracle import Session, allows
 
 from test_rig.checker import Checked, check, reduce
-from test_rig.checker.register_index import index_registers
-from test_rig.checker.register_known import Overwrites, known_edges
-from test_rig.checker.register_order import Windows, line_up
 from test_rig.errors import HistoryError, UsageError
 from test_rig.history import History, HistoryBuilder, Mop, OpType, Timescale
 from test_rig.isolation import history_levels
@@ -422,27 +419,6 @@ def test_a_planted_anomaly_is_all_that_is_left_of_much_noise(name: str) -> None:
         assert found.seen.anomaly == seen.anomaly
 
 
-def test_compiled_loops_say_what_plain_ones_say() -> None:
-    """A history that is large enough to be compiled for shows what its planted part shows."""
-    noise = [
-        (f"noise {n % 7}", OK, 1000 + 10 * n, 1009 + 10 * n, [r(n % 90), w(n % 90 + 100, n)])
-        for n in range(31_000)
-    ]
-    parts, expected = [], set()
-    for number, (planted, names) in enumerate(PLANTED.values()):
-        expected |= names
-        for process, kind, start, end, mops in planted:
-            moved = [(f, int(key) + 1000 * (number + 1), value) for f, key, value in mops]
-            parts.append((f"{number} {process}", kind, start, end, moved))
-    found = judged([*parts, *noise])
-    assert {each.anomaly for each in found.seen} == expected
-    near = [
-        (*each[:4], [(f, int(key) + 1000, value) for f, key, value in each[4]])
-        for each in PLANTED["near a stale read"][0]
-    ]
-    assert judged([*near, *noise]).verdict is Verdict.VALID
-
-
 def test_keys_and_values_of_any_size_are_told_apart() -> None:
     """Their table mixes them; no two are taken for one."""
     rng = random.Random(1)
@@ -452,27 +428,3 @@ def test_keys_and_values_of_any_size_are_told_apart() -> None:
     assert judged(planted).verdict is Verdict.VALID
     twin = replace(whole, value=np.append(whole.value[:-1], whole.value[-2]))
     assert check(twin, model="rw-register").transactions == len(planted)
-
-
-def _unseen(count: int) -> list[Planted]:
-    """Return transactions one after another: writes of a key, and reads that find nothing."""
-    return [
-        (str(n % 5), OK, 2 * n, 2 * n + 1, [w(0, n + 1) if n % 2 else r(0), r(1 + n % 3)])
-        for n in range(count)
-    ]
-
-
-def test_many_reads_of_nothing_show_what_few_do() -> None:
-    """They are held against fewer writes each, so that the work stays linear."""
-    few, many = judged(_unseen(30)), judged(_unseen(920))
-    assert {each.anomaly for each in many.seen} == {each.anomaly for each in few.seen}
-    assert many.weakest_broken == few.weakest_broken
-    registers = index_registers(history(_unseen(920)))
-    line = line_up(registers)
-    edges = known_edges(
-        registers,
-        line,
-        Overwrites(registers),
-        Windows(of=np.zeros(920, dtype=np.int32), count=1),
-    )
-    assert 10_000 < len(edges.source) <= 200_000
