@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,49 @@ def test_where_nothing_can_be_remembered_the_rig_works(
     monkeypatch.setenv("HOME", str(tmp_path / "file"))
     with Target.open(sqlite_file) as opened, opened.scratch() as scratch:
         assert scratch.name in places(sqlite_file, tmp_path)
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for temporary files of the test's own."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return folder
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "duckdb://"])
+def test_the_folder_of_a_killed_rig_is_removed(url: str, temporary: Path) -> None:
+    """Where the URL names no file, it is among the temporary ones."""
+    with start(url) as killed:
+        name_of(killed)
+    (left,) = temporary.iterdir()
+    with Target.open("sqlite://"):
+        assert left not in set(temporary.iterdir())
+    assert not list(temporary.iterdir())
+
+
+def test_the_folder_of_a_rig_that_lives_is_left_alone(temporary: Path) -> None:
+    """Another rig holds its lock, or this one itself."""
+    with start("sqlite://", "wait") as living:
+        name_of(living)
+        with Target.open("sqlite://"):
+            there = set(temporary.iterdir())
+            with Target.open("duckdb://"):
+                assert len(there) == 2
+                assert there < set(temporary.iterdir())
+        assert living.stdin is not None
+        living.stdin.close()
+
+
+def test_other_folders_among_the_temporary_ones_stay(temporary: Path, tmp_path: Path) -> None:
+    """One without an owner's file, and a link to one with it."""
+    (temporary / "test-rig-mine").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / ".owner").write_text("")
+    (temporary / "test-rig-link").symlink_to(tmp_path / "elsewhere")
+    with Target.open("sqlite://"):
+        pass
+    assert {each.name for each in temporary.iterdir()} == {"test-rig-mine", "test-rig-link"}
+    assert (tmp_path / "elsewhere" / ".owner").exists()

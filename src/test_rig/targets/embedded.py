@@ -11,10 +11,10 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from test_rig.targets.dialect import Ask, BlockedView
+from test_rig.targets.leftovers import private_folder
 from test_rig.targets.statements import quote_double, upsert_standard
 from test_rig.targets.url import TargetUrl
 
@@ -29,9 +29,8 @@ class Embedded:
 
     def private_place(self, url: TargetUrl) -> tuple[TargetUrl, Callable[[], object]]:
         """Return a place for a target whose URL names none, and what removes it."""
-        folder = tempfile.mkdtemp(prefix="test-rig-")
-        place = replace(url, path=str(Path(folder) / "private.db"))
-        return place, partial(shutil.rmtree, folder, ignore_errors=True)
+        folder, remove = private_folder()
+        return replace(url, path=str(folder / "private.db")), remove
 
     def check_place(self, url: TargetUrl) -> None:
         """Raise `FileNotFoundError` where the folder of the database's file does not exist."""
