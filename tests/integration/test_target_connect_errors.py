@@ -164,3 +164,14 @@ def test_a_file_that_cannot_be_is_told(scheme: str, tmp_path: Path) -> None:
     assert _refused(f"{scheme}:///{tmp_path}/missing/x.db").failure.kind is FailureKind.CONNECT
     (tmp_path / "text").write_text("this is no database, and long enough to be looked at " * 50)
     assert _refused(f"{scheme}:///{tmp_path}/text").failure.category is not TRANSIENT
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "duckdb"])
+def test_a_file_whose_folder_is_missing_is_told_with_the_folder(
+    scheme: str, tmp_path: Path
+) -> None:
+    """An embedded database has neither host nor port: what to make is named."""
+    error = _refused(f"{scheme}:///{tmp_path / 'gone' / 'a.db'}")
+    assert "the folder of the database file does not exist" in str(error)
+    assert f"make the folder {tmp_path / 'gone'}" in str(error)
+    assert "host" not in str(error)

@@ -262,8 +262,16 @@ class Target:
             f"cannot connect to {self._dialect.product}: {message}",
             failure=failure,
             address=self.url.address(),
-            todo=_ADVICE.get(failure.kind),
+            todo=self._advice(failure.kind),
         )
+
+    def _advice(self, kind: FailureKind) -> str | None:
+        if kind is not FailureKind.CONNECT or not self.url.is_embedded:
+            return _ADVICE.get(kind)
+        folder = Path(self.url.path or "").absolute().parent
+        if folder.is_dir():
+            return "check the path, and that the file can be opened"
+        return f"make the folder {folder}, or name another file"
 
     @contextmanager
     def scratch(self) -> Iterator[Scratch]:
