@@ -94,6 +94,23 @@ def test_the_text_tells_findings_and_coverage() -> None:
     assert "1,234 reads beside a transfer" in text
 
 
+def test_what_was_seen_is_told_in_words_of_levels() -> None:
+    """The weakest that it violates and the strongest that it leaves standing, in every form."""
+    judged = replace(
+        shown(),
+        weakest_violated=("consistent view",),
+        strongest_standing=("strong cursor stability", "strong read committed"),
+    )
+    for text in (render_text(report(judged)), render_html(report(judged))):
+        assert "eakest level violated: consistent view" in text
+        assert (
+            "trongest level not contradicted: strong cursor stability, strong read committed"
+            in text
+        )
+    (workload,) = json.loads(render_json(report(judged)))["workloads"]
+    assert workload["strongest_standing"][0] == "strong cursor stability"
+
+
 def test_clients_that_were_turned_away_are_told() -> None:
     """How many worked, and what the server said to the others, in every form."""
     refused = replace(shown(), outside=2, refusals=(("too many connections: sorry", 1_400),))

@@ -156,7 +156,8 @@ class _Teller:
                 last, own = mop, []
         seen = self._list(read)
         if last is not None and history.elements(read) != (*history.elements(last), *own):
-            fault = f"read {self._list(last)}, appended {own}, and then read {seen}"
+            between = f"appended {own}" if own else "appended nothing"
+            fault = f"read {self._list(last)}, {between}, and then read {seen}"
         elif own and list(history.elements(read)[-len(own) :]) != own:
             fault = f"appended {own}, and then read {seen}"
         else:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from test_rig.isolation import weakest_broken
 from test_rig.report.content import Report
 from test_rig.report.cycle_picture import cycle_picture
 from test_rig.report.picture import Picture
@@ -64,7 +63,7 @@ class WorkloadView:
     read_back: str
     counts: str
     refused: tuple[str, ...]
-    violated: str
+    levels: tuple[str, ...]
     ended_early: str | None
     findings: tuple[FindingView, ...]
     coverage: tuple[tuple[str, str], ...]
@@ -112,11 +111,13 @@ def workload_words(workload: WorkloadVerdict | None) -> str:
     return names or f"nothing in {workload.ok:,} transactions"
 
 
-def violated_words(workload: WorkloadVerdict) -> str:
-    """Return the weakest levels that what was seen violates; empty where it violates none."""
-    names = {each.anomaly for each in workload.findings}
-    broken = weakest_broken(names)
-    return f"weakest level violated: {', '.join(broken)}" if broken else ""
+def level_lines(workload: WorkloadVerdict) -> tuple[str, ...]:
+    """Return what was seen in words of levels: which it violates, and which it leaves standing."""
+    told = (
+        ("weakest level violated", workload.weakest_violated),
+        ("strongest level not contradicted", workload.strongest_standing),
+    )
+    return tuple(f"{what}: {', '.join(levels)}" for what, levels in told if levels)
 
 
 def counted(workload: WorkloadVerdict) -> str:
@@ -186,8 +187,8 @@ def workload_lines(report: Report) -> Iterator[tuple[str, Verdict | None]]:
             yield f"  {line}", None
         if each.ended_early:
             yield f"  ended early: {shown(each.ended_early)}", None
-        if violated := violated_words(each):
-            yield f"  {violated}", None
+        for line in level_lines(each):
+            yield f"  {line}", None
         for name, count in each.coverage:
             yield f"  {count:>9,} {name}", None
         for finding in each.findings:
@@ -230,7 +231,7 @@ def view_of(each: WorkloadVerdict, anchor: str) -> WorkloadView:
         read_back=", ".join(each.read_back) or "not told",
         counts=counted(each),
         refused=refused_lines(each),
-        violated=violated_words(each),
+        levels=level_lines(each),
         ended_early=each.ended_early,
         findings=tuple(map(_finding, each.findings)),
         coverage=tuple((name, f"{count:,}") for name, count in each.coverage),

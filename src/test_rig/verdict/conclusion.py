@@ -423,6 +423,10 @@ class WorkloadVerdict:
     ended_early: str | None = None
     #: So many transactions, the oldest, were not judged together with all others: 0 where each was.
     apart: int = 0
+    #: The weakest levels that forbid something of what was seen.
+    weakest_violated: tuple[str, ...] = ()
+    #: Where the checker judged what was committed: the strongest that forbid nothing of it.
+    strongest_standing: tuple[str, ...] = ()
     #: Of the clients so many never got a connection.
     outside: int = 0
     #: And so many gave theirs back, because the server was full and others need some as well.

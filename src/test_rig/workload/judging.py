@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from test_rig.history import OpType
+from test_rig.isolation import strongest_standing, weakest_broken
 from test_rig.targets import LevelSpec
 from test_rig.verdict import TargetInfo, Verdict, WorkloadFinding, WorkloadVerdict
 from test_rig.workload.history_judge import HistoryJudge
@@ -38,6 +39,11 @@ def judged(
     """
     findings = tuple(_finding(each, level) for each in judge.shown())
     doubt = _doubt(series, level, read_back)
+    model = judge.model if isinstance(judge, HistoryJudge) else None
+    names = {finding.anomaly for finding in findings}
+    standing: tuple[str, ...] = ()
+    if model is not None and series.total(OpType.OK):
+        standing = strongest_standing(names, model=model)
     verdict = Verdict.UNKNOWN if doubt else Verdict.VALID
     if any(finding.is_forbidden for finding in findings):
         verdict = Verdict.INVALID
@@ -62,6 +68,8 @@ def judged(
         duration_s=duration_s,
         ended_early=ended_early,
         apart=judge.gone if isinstance(judge, HistoryJudge) else 0,
+        weakest_violated=weakest_broken(names, model=model or "list-append"),
+        strongest_standing=standing,
     )
 
 

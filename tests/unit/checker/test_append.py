@@ -300,3 +300,10 @@ def test_a_read_of_a_serial_execution_that_is_changed_is_always_found(
         changed = [*seen[: at - 1], seen[at], seen[at - 1], *seen[at + 1 :]]
     planted[number][4][place] = (f, key, changed)
     assert check(history(planted)).seen
+
+
+def test_what_a_transaction_did_between_two_reads_is_told_as_it_was() -> None:
+    """Where it appended nothing between them the words say so."""
+    found = check(history(concurrent([r(1), r(1, 1)], [a(1, 1)]))).seen
+    (seen,) = [each for each in found if each.anomaly == "internal"]
+    assert seen.why == ("key 1: T0 read [], appended nothing, and then read [1]",)
