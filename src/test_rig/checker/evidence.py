@@ -45,8 +45,8 @@ def witness_of(history: History, seen: Seen) -> WitnessHistory:
     """
     found = reduce(history, seen)
     whole, edges, why = found.history, found.seen.edges, found.seen.why
-    # The judge knows what its writers do; where it tells more or less than edges, they are told.
-    words = why if len(why) == len(edges) else told(edges)
+    # The judge knows what its writers do: it tells edges first, and then perhaps more.
+    words = why[: len(edges)] if len(why) >= len(edges) else told(edges)
     return WitnessHistory(
         transactions=tuple(_transaction(found, place) for place in range(len(whole))),
         members=found.seen.transactions,

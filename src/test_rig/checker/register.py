@@ -25,6 +25,7 @@ from test_rig.checker.register_atomic import Derived, atomic, atomic_reach
 from test_rig.checker.register_causal import Causality, is_tractable
 from test_rig.checker.register_first import (
     Paths,
+    cyclic_versions,
     faults,
     known_seen,
     lost_seen,
@@ -53,6 +54,8 @@ __all__ = ["Judged", "judge_registers"]
 _Int32s = npt.NDArray[np.int32]
 _Integers = npt.NDArray[np.integer]
 
+#: Where one of these is shown, some transactions read what was not committed.
+_DIRTY = frozenset({"G1a", "G1b", "G1c"})
 #: Levels whose anomalies are all looked for, whatever the order of versions.
 _EXACT = ("read uncommitted", "read committed", "monotonic atomic view")
 
@@ -175,9 +178,14 @@ def _views(registers: Registers, line: Line, judged: Judged) -> tuple[_Int32s, _
             story.causal[inner.source] == story.causal[inner.target]
         )
         broken = np.concatenate((first.read, inner.read[is_cyclic]))
+    names = {each.anomaly for each in judged.seen}
+    if "G1c" in names:
+        judged.seen += cyclic_versions(registers)
     if causality is not None:
         wanted = np.unique(broken)
-        judged.seen += promised(registers, wanted.tolist(), causality.guarantees(wanted), paths)
+        found = causality.guarantees(wanted)
+        is_dirty = bool(names & _DIRTY)
+        judged.seen += promised(registers, wanted.tolist(), found, paths, is_dirty=is_dirty)
     kept = inner.rule <= 1
     return inner.source[kept], inner.target[kept]
 

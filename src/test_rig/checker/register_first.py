@@ -16,17 +16,29 @@ from test_rig.checker.register_atomic import ATOMIC, CAUSAL, MONOTONIC, SESSION,
 from test_rig.checker.register_causal import Causality
 from test_rig.checker.register_index import GARBAGE, OWN_LATER, OWN_LOST, Registers
 from test_rig.checker.register_views import RULES, read_edge
+from test_rig.checker.strong import components
 from test_rig.checker.telling import seen_cycles
 from test_rig.checker.witness import Edge, EdgeKind, Seen, told
-from test_rig.history import FAIL, NIL
+from test_rig.history import FAIL, NIL, Timescale
 from test_rig.isolation import GUARANTEES
 
-__all__ = ["Paths", "faults", "known_seen", "lost_seen", "of_the_first", "promised", "stale_seen"]
+__all__ = [
+    "Paths",
+    "cyclic_versions",
+    "faults",
+    "known_seen",
+    "lost_seen",
+    "of_the_first",
+    "promised",
+    "stale_seen",
+]
 
 #: So many of each anomaly are told.
 _MOST = 10_000
 #: So many steps are taken to tell all of them, and then one of each.
 _STEPS = 1_000_000
+#: So many reads are then looked at for each guarantee of sessions.
+_TRIES = 50
 
 
 def faults(registers: Registers) -> Iterator[Seen]:
@@ -68,6 +80,38 @@ def lost_seen(registers: Registers, groups: list[tuple[int, ...]]) -> Iterator[S
         found = "nothing" if value == NIL else value
         why = f"{names} each read {found} and then wrote the key"
         yield _seen(registers, "lost-update", why, mops)
+
+
+def cyclic_versions(registers: Registers) -> Iterator[Seen]:
+    """Yield for each group of versions that were made of each other a cycle of them.
+
+    A version is made of one that its transaction read before it wrote the key.
+    """
+    made = np.flatnonzero(registers.read_then >= 0)
+    source = registers.source[registers.read_mop[made]]
+    made, source = made[source >= 0], source[source >= 0]
+    target = registers.read_then[made]
+    label = components(source, target, len(registers.owner), registers.kernels)
+    inside = np.flatnonzero((label[source] >= 0) & (label[source] == label[target]))
+    # By version the read of what it was made of: back from any of them there is a cycle.
+    came = dict(zip(target[inside].tolist(), made[inside].tolist(), strict=True))
+    told_ones: set[int] = set()
+    for begin in sorted(came):
+        if int(label[begin]) in told_ones or len(told_ones) == _MOST:
+            continue
+        told_ones.add(int(label[begin]))
+        walk, version = dict[int, int](), begin
+        while version not in walk:
+            walk[version] = came[version]
+            version = int(registers.source[registers.read_mop[came[version]]])
+        reads = list(walk.values())[list(walk).index(version) :]
+        value, mops = registers.history.value, registers.read_mop[reads].tolist()
+        made_of = zip(mops, registers.read_then[reads].tolist(), strict=True)
+        why = "; ".join(
+            f"T{registers.owner[read]} read {value[read]} and then wrote {value[write]}"
+            for read, write in made_of
+        )
+        yield _seen(registers, "cyclic-versions", why, tuple(mops))
 
 
 def known_seen(registers: Registers, cycles: Sequence[Cycle]) -> Iterator[Seen]:
@@ -118,30 +162,43 @@ def of_the_first(registers: Registers, derived: Derived, paths: Paths) -> Iterat
             yield _cycle(RULES[rule], (_missed(registers, mop, write), *path))
 
 
-def promised(registers: Registers, reads: list[int], found: object, paths: Paths) -> Iterator[Seen]:
+def promised(
+    registers: Registers, reads: list[int], found: object, paths: Paths, *, is_dirty: bool
+) -> Iterator[Seen]:
     """Yield for each key and guarantee of sessions a read that broke it.
+
+    That what was read is older than what was promised follows from who read whom. It does not from
+    a dirty read: who is read may write the key only afterwards.
 
     Args:
         registers: The history.
         reads: The reads.
         found: What `Causality.guarantees` says of them.
         paths: Ways between transactions.
+        is_dirty: Whether the history shows reads of what was not committed; then nothing follows
+            from reads of a transaction that may not have ended.
     """
     table = np.asarray(found)
     told_ones: set[tuple[str, int]] = set()
-    told_names: set[str] = set()
+    tries = dict.fromkeys(GUARANTEES, _TRIES)
     for place in np.flatnonzero((table >= 0).any(axis=1)).tolist():
         mop = int(registers.read_mop[reads[place]])
         reader, key = int(registers.owner[mop]), int(registers.key[mop])
         for number, name in enumerate(GUARANTEES):
             writer, via = int(table[place, 2 * number]), int(table[place, 2 * number + 1])
-            if writer < 0 or (name, key) in told_ones or (paths.is_enough and name in told_names):
+            if writer < 0 or (name, key) in told_ones or (paths.is_enough and not tries[name]):
+                continue
+            tries[name] -= paths.is_enough
+            older = int(registers.read_from[reads[place]])
+            # Why what was read is the older value; what was there at first always is.
+            order = paths.between(older, writer) if older < len(registers.history) else ()
+            if is_dirty and any(_may_be_dirty(registers, edge) for edge in order):
                 continue
             told_ones.add((name, key))
-            told_names.add(name)
+            tries[name] = 0
             missed = _missed(registers, mop, registers.write_of(writer, key))
             path = paths.between(writer, via) + paths.between(via, reader)
-            yield _cycle(name, (missed, *path))
+            yield _cycle(name, (missed, *path), besides=order)
 
 
 class Paths:
@@ -224,6 +281,14 @@ def _is_any(_: int) -> bool:
     return True
 
 
+def _may_be_dirty(registers: Registers, edge: Edge) -> bool:
+    """Return whether a transaction may have been read before it had ended."""
+    history = registers.history
+    has_time = history.clock is not Timescale.SESSION
+    is_after = has_time and history.end[edge.source] < history.start[edge.target]
+    return edge.kind is EdgeKind.WR and not is_after
+
+
 def _missed(registers: Registers, read: int, write: int) -> Edge:
     history = registers.history
     value = int(history.value[read])
@@ -244,12 +309,14 @@ def _order(registers: Registers, first: int, second: int, kind: EdgeKind) -> Edg
     return Edge(source=int(owner[first]), target=int(owner[second]), kind=kind)
 
 
-def _cycle(name: str, edges: tuple[Edge, ...]) -> Seen:
-    mops = [mop for edge in edges for mop in (edge.first_mop, edge.second_mop) if mop is not None]
+def _cycle(name: str, edges: tuple[Edge, ...], *, besides: tuple[Edge, ...] = ()) -> Seen:
+    """Return a cycle, in words with what else is needed to see that it is one."""
+    every = (*edges, *besides)
+    mops = [mop for edge in every for mop in (edge.first_mop, edge.second_mop) if mop is not None]
     return Seen(
         anomaly=name,
         transactions=tuple(edge.source for edge in edges),
-        why=told(edges, verb="wrote"),
+        why=told(every, verb="wrote"),
         edges=edges,
         mops=tuple(dict.fromkeys(mops)),
     )

@@ -3,8 +3,9 @@
 How to think of it: reading a register does not tell the order of its versions. What is known: what
 was there at first comes before every version, and a transaction that read a version and then wrote
 the key wrote a later one (else they would be a G1c). So a reader of the first precedes all writers
-of the key, and a reader of a version those that read it and then wrote: rw edges. Writers that had
-read another version come after it anyway and are left out.
+of the key, and a reader of a version those that read it and then wrote: rw edges, but not between
+two that both wrote then. Writers that had read another version come after it anyway and are left
+out.
 """
 
 from __future__ import annotations
@@ -105,6 +106,12 @@ class Overwrites:
         most = _most(registers)
         end[is_first] = np.minimum(first_start[number + 1], first_start[number] + most)
         self._begin, self._count = begin, end - begin
+        # Of two that read one version and then wrote, one missed the other's write and the other
+        # overwrote it. Which of them is not known, and the two are a lost update anyway.
+        self._count[(then >= 0) & ~is_first] = 0
+        self._updates = np.zeros(len(registers.owner), dtype=np.bool_)
+        own = (then >= 0) & is_first
+        self._updates[mops[own]] = self._updates[then[own]] = True
 
     def reach(self, line: Line) -> _Int32s:
         """Return for each place in the line the last one from which a known edge goes back."""
@@ -139,7 +146,9 @@ class Overwrites:
             counts = self._count[some]
             places = np.arange(int(before[end - 1]) - done)
             places += np.repeat(self._begin[some] - (before[begin:end] - counts - done), counts)
-            yield np.repeat(self._registers.read_mop[some], counts), self._writes[places]
+            read, write = np.repeat(self._registers.read_mop[some], counts), self._writes[places]
+            kept = ~(self._updates[read] & self._updates[write])
+            yield read[kept], write[kept]
             begin = end
 
 

@@ -30,7 +30,7 @@ GUARANTEES = ("read-your-writes", "monotonic-reads", "monotonic-writes", "writes
 _VIEWS = ("OTV", "fractured-read")
 _SESSIONS = frozenset({*GUARANTEES, "causality-violation"})
 # What no list and no register may show at any level: it was not one.
-_RU = frozenset({"G0", "duplicate-elements", "garbage-read"})
+_RU = frozenset({"G0", "duplicate-elements", "garbage-read", "cyclic-versions"})
 _RC = _RU | {"G1a", "G1b", "G1c", "dirty-update", "incompatible-order"}
 _MAV = _RC | {"OTV"}
 _RA = _MAV | {"fractured-read", "internal"}

@@ -78,6 +78,7 @@ _MEANS = {
     "internal": "did not read its own write, or read twice and got two values",
     "incompatible-order": "reads that no order of the writes explains",
     "duplicate-elements": "a value is there twice",
+    "cyclic-versions": "versions that were each made of the other",
     "garbage-read": "read what nobody wrote",
     "read-your-writes": "a session did not see its own earlier write",
     "monotonic-reads": "a session saw an older state than before",

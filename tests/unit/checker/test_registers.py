@@ -123,7 +123,25 @@ PLANTED: dict[str, tuple[list[Planted], set[str]]] = {
     ),
     "lost update": (
         concurrent([w(1, 9)], [r(1, 9), w(1, 1)], [r(1, 9), w(1, 2)]),
-        {"lost-update", "G2-item"},
+        {"lost-update"},
+    ),
+    "lost update of what was not there": (
+        concurrent([r(1), w(1, 1)], [r(1), w(1, 2)]),
+        {"lost-update"},
+    ),
+    "cyclic versions": (
+        concurrent([r(1, 2), w(1, 1)], [r(1, 1), w(1, 2)]),
+        {"G1c", "cyclic-versions"},
+    ),
+    "monotonic reads, which dirty reads do not tell": (
+        [
+            ("0", OK, 0, 9, [w(2, 1), r(1, 1)]),
+            ("1", OK, 0, 8, [w(1, 1), w(2, 2)]),
+            *session("2", [r(2, 1)], [r(2, 2)]),
+            ("3", FAIL, 0, 9, [w(3, 1)]),
+            ("4", OK, 0, 9, [r(3, 1)]),
+        ],
+        {"G1a", "causality-violation"},
     ),
     "internal": (concurrent([w(1, 1), r(1, 2)], [w(1, 2)]), {"internal"}),
     "internal, of later": (concurrent([r(1, 1), w(1, 1)]), {"internal"}),
