@@ -38,7 +38,8 @@ Mop: TypeAlias = tuple[str, int | str, int | Sequence[int] | None]
 _TYPES = {OpType.OK: 0, OpType.FAIL: 1, OpType.INFO: 2}
 _WRITES = {"append": APPEND, "w": WRITE, "write": WRITE}
 _READS = frozenset({"r", "read"})
-_MOST = NEVER - 1
+#: The least and the greatest key, and value: NIL is none.
+_KEYS, _VALUES = (NIL, NEVER), (NIL + 1, NEVER)
 
 
 class _Record(NamedTuple):
@@ -189,7 +190,7 @@ class HistoryBuilder:
             self._has_named_keys = is_named
         if is_named is not self._has_named_keys:
             raise ValueError("keys are all numbers or all texts")
-        return self._code(key) if isinstance(key, str) else _number(key, "key")
+        return self._code(key) if isinstance(key, str) else _number(key, "key", _KEYS)
 
 
 class _Mops:
@@ -230,9 +231,9 @@ def _parsed(f: str, value: int | Sequence[int] | None) -> tuple[int, int, Sequen
     return READ, _number(value, "value"), ()
 
 
-def _number(value: object, what: str) -> int:
+def _number(value: object, what: str, within: tuple[int, int] = _VALUES) -> int:
     if type(value) is not int:
         raise ValueError(f"the {what} {spelled(value, 40)} is not a whole number")
-    if not -_MOST <= value <= _MOST:
-        raise ValueError(f"the {what} {value} does not fit into 64 bits")
+    if not within[0] <= value <= within[1]:
+        raise ValueError(f"the {what} {value} is not within {within[0]} and {within[1]}")
     return value

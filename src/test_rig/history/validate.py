@@ -74,6 +74,15 @@ def _strays(history: History) -> Iterator[tuple[str, str]]:
                 f"the end of its elements is {ends[place]}, not within 0 and {elements}",
             )
             return
+    for part in _parts(history.mop_count):
+        is_nothing = (history.value[part] == NIL) & (history.f[part] <= WRITE)
+        if is_nothing.any():
+            place = part.start + int(np.flatnonzero(is_nothing)[0])
+            yield f"micro-operation {place}", f"writes {NIL}, which stands for nothing"
+            break
+    if elements and history.element.min() == NIL:
+        place = int(np.flatnonzero(history.element == NIL)[0])
+        yield f"element {place}", f"is {NIL}, which stands for nothing"
 
 
 def _overlaps(history: History) -> list[tuple[str, str]]:
@@ -163,8 +172,6 @@ def _are_dense_and_distinct(history: History) -> bool:
     for part in _parts(history.mop_count):
         is_written = history.f[part] <= WRITE
         pairs = ((history.key[part] - first) * width + history.value[part])[is_written]
-        if pairs.min(initial=0) < 0:  # NIL itself was written
-            return False
         seen[pairs] = True
         written += len(pairs)
     return int(np.count_nonzero(seen)) == written

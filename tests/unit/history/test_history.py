@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from test_rig.errors import HistoryError, UsageError
 from test_rig.history import (
     NEVER,
+    NIL,
     History,
     HistoryBuilder,
     HistoryFile,
@@ -252,7 +254,10 @@ def test_what_was_taken_is_in_the_whole_too() -> None:
         (("append", 1, "x"), "not a whole number"),
         (("append", 1.5, 1), "not a whole number"),
         (("w", 1, True), "not a whole number"),
-        (("w", 1, 2**63), "64 bits"),
+        (("w", 1, 2**63), f"value {2**63} is not within -{2**63 - 1} and {2**63 - 1}"),
+        (("w", 1, -(2**63)), f"value -{2**63} is not within -{2**63 - 1} and"),
+        (("r", 1, [-(2**63)]), f"element -{2**63} is not within -{2**63 - 1} and"),
+        (("w", -(2**63) - 1, 1), f"key -{2**63 + 1} is not within -{2**63} and {2**63 - 1}"),
         (("cas", 1, 2), "none of append, w, r"),
         (("r", 1, [1, "x"]), "not a whole number"),
         (("r", 1), "unpack"),
@@ -264,6 +269,36 @@ def test_a_wrong_micro_operation_is_refused(mop: tuple[object, ...], reason: str
     builder.record("0", OpType.OK, [mop], start=0, end=1)  # type: ignore[list-item]  # on purpose
     with pytest.raises(HistoryError, match=f"transaction 0: micro-operation 0.*{reason}"):
         builder.history()
+
+
+@pytest.mark.parametrize("name", ["h.arrow", "h.edn", "h.jsonl"])
+def test_keys_have_all_64_bits_and_values_all_but_the_least(name: str, tmp_path: Path) -> None:
+    """The least value is taken: it is none."""
+    least, most = -(2**63), 2**63 - 1
+    mops = [("append", least, least + 1), ("append", most, most), ("r", least, [least + 1, most])]
+    builder = HistoryBuilder()
+    builder.record("0", OpType.OK, mops, start=0, end=1)
+    write_history(builder.history(), tmp_path / name)
+    found = read_history(tmp_path / name)
+    assert found.key.tolist() == [least, most, least]
+    assert (found.value.tolist()[:2], found.elements(2)) == ([least + 1, most], (least + 1, most))
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("value", "micro-operation 0: writes -9"),
+        ("element", "element 1: is -9"),
+    ],
+)
+def test_nothing_is_not_written(column: str, message: str, tmp_path: Path) -> None:
+    """A table that another program made may say so."""
+    history = sample()
+    numbers = getattr(history, column).copy()
+    numbers[0 if column == "value" else 1] = NIL
+    write_history(replace(history, **{column: numbers}), tmp_path / "h.arrow")
+    with pytest.raises(HistoryError, match=message):
+        read_history(tmp_path / "h.arrow")
 
 
 GOOD = "{:type :invoke, :process 0, :f :txn, :value [[:append 1 1]], :time 1}\n"
