@@ -153,3 +153,21 @@ def test_a_history_of_both_models_wants_one_named(rig: Run, tmp_path: Path) -> N
         done = rig("check", "h.edn", "--model", model, "--witnesses", model)
         assert (done.returncode, "G2-item" in done.stdout) == (1, True), done.stderr
         assert list((tmp_path / model).glob("*-cycle.svg"))
+
+
+def test_a_file_without_its_end_is_told_and_no_transactions_say_nothing(
+    rig: Run, tmp_path: Path
+) -> None:
+    """In text, in JSON, and where it is converted."""
+    (tmp_path / "h.edn").write_text(SKEW)
+    rig("history", "convert", "h.edn", "h.arrow")
+    assert "the file has no end" not in rig("check", "h.arrow").stdout
+    whole = (tmp_path / "h.arrow").read_bytes()
+    (tmp_path / "h.arrow").write_bytes(whole[:-200])
+    done = rig("check", "h.arrow")
+    assert (done.returncode, "the file has no end" in done.stdout) == (3, True)
+    assert "strongest" not in done.stdout
+    told = json.loads(rig("check", "h.arrow", "--json").stdout)
+    assert (told["is_cut"], told["strongest_standing"]) == (True, [])
+    done = rig("history", "convert", "h.arrow", "it.edn")
+    assert (done.returncode, "the file has no end" in done.stderr) == (0, True)

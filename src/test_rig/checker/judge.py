@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Checked:
     #: Classes of cycles of which none was found, nor known not to be there, in bounded time.
     undecided: tuple[str, ...]
     weakest_broken: tuple[str, ...]
+    #: None of no transactions, which say nothing.
     strongest_standing: tuple[str, ...]
     #: The level that was asked for, and what is to be said of it.
     level: str | None
@@ -46,6 +47,8 @@ class Checked:
     #: Levels that are neither contradicted nor proved, and why not.
     unknown_levels: tuple[str, ...] = ()
     reason: str | None = None
+    #: Whether the history was read from a file without its end: more may have followed.
+    is_cut: bool = False
 
 
 def check(history: History, *, level: str | None = None, model: str | None = None) -> Checked:
@@ -66,7 +69,8 @@ def check(history: History, *, level: str | None = None, model: str | None = Non
     if level is not None:
         level = level_named(level, levels)
     judge = _judge_registers if model == "rw-register" else _judge_lists
-    return judge(history, level, levels)
+    found = replace(judge(history, level, levels), is_cut=history.is_cut)
+    return found if len(history) else replace(found, strongest_standing=())
 
 
 def _judge_lists(history: History, level: str | None, levels: dict[str, frozenset[str]]) -> Checked:

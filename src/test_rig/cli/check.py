@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from test_rig.cli.history import CUT, form_named, history_file
+
 if TYPE_CHECKING:
     from test_rig.checker import Checked, Seen
 
@@ -47,7 +49,6 @@ def check(
 
     from test_rig.checker import check as judge
     from test_rig.checker import of_model, prepare
-    from test_rig.cli.history import form_named, history_file
     from test_rig.history import read_history
 
     asked, whole = of_model(read_history(history_file(history), form_named(form)), model)
@@ -79,9 +80,11 @@ def _text(found: Checked) -> str:
         names = ", ".join(found.undecided)
         lines += ["", f"neither found nor known not to be there, in bounded time: {names}"]
     lines += ["", f"weakest level violated: {', '.join(found.weakest_broken) or 'none'}"]
-    lines.append(
-        f"strongest level not contradicted: {', '.join(found.strongest_standing) or 'none'}"
-    )
-    if found.unknown_levels:
+    if found.transactions:
+        strongest = ", ".join(found.strongest_standing) or "none"
+        lines.append(f"strongest level not contradicted: {strongest}")
+    if found.transactions and found.unknown_levels:
         lines.append(f"not known: {', '.join(found.unknown_levels)}: {found.reason}")
+    if found.is_cut:
+        lines.append(CUT)
     return "\n".join(lines)

@@ -10,9 +10,15 @@ import typer
 if TYPE_CHECKING:
     from test_rig.history import HistoryForm
 
-__all__ = ["app", "form_named", "history_file"]
+__all__ = ["CUT", "app", "form_named", "history_file"]
 
 app = typer.Typer(help="Files of histories.", no_args_is_help=True)
+
+#: What is said of an Arrow file whose end is not there.
+CUT = (
+    "the file has no end: its writer was killed or goes on, or the file was cut; "
+    "what follows the last whole batch is not in it"
+)
 
 Form = Annotated[
     str | None,
@@ -46,6 +52,8 @@ def convert(
     source = history_file(source)
     forms = [form_named(name) for name in (source_form, to_form)]
     history = read_history(source, forms[0])
+    if history.is_cut:
+        typer.echo(CUT, err=True)
     for remark in write_history(history, to, forms[1]):
         typer.echo(remark, err=True)
     typer.echo(f"read {len(history)} transactions, wrote {to}", err=True)

@@ -12,7 +12,6 @@ Files of version 1 had the elements of each read in its micro-operation; they ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from test_rig.errors import HistoryError
+from test_rig.history.builder import HistoryBuilder
 from test_rig.history.columns import History, Timescale, settled
 from test_rig.history.packing import packed
 
@@ -61,8 +61,10 @@ class HistoryFile:
         Raises:
             OSError: The file could not be written.
         """
-        if not len(part):
-            return
+        if len(part):
+            self._write(part)
+
+    def _write(self, part: History) -> None:
         import pyarrow as pa
 
         part = packed(part)
@@ -77,8 +79,9 @@ class HistoryFile:
     def close(self) -> None:
         """End the stream."""
         try:
-            if self._writer is not None:
-                self._writer.close()
+            if self._writer is None:
+                self._write(HistoryBuilder().history())
+            self._writer.close()
         finally:
             self._file.close()
 
@@ -94,7 +97,7 @@ def write_arrow(history: History, path: Path) -> None:
 
 
 def read_arrow(path: Path) -> History:
-    """Read every whole batch of an Arrow stream.
+    """Read every whole batch of an Arrow stream; the history tells whether its end was there.
 
     Raises:
         HistoryError: It is no history of ours.
@@ -106,8 +109,10 @@ def read_arrow(path: Path) -> History:
             reader = pa.ipc.open_stream(source)
         except (pa.ArrowInvalid, EOFError, OSError) as error:
             raise HistoryError([(str(path), "no Arrow stream begins here")]) from error
-        batches = list(_whole(reader))
+        batches: list[Any] = []
+        has_end = _read_whole(reader, source, batches)
         history = _read(path, pa.Table.from_batches(batches, reader.schema))
+        history = replace(history, is_cut=not has_end)
         return settled(history, len(history) - batches[-1].num_rows if batches else 0)
 
 
@@ -148,14 +153,19 @@ def _read(path: Path, table: Any) -> History:
         ) from error
 
 
-def _whole(reader: Any) -> Iterator[Any]:
+def _read_whole(reader: Any, source: Any, batches: list[Any]) -> bool:
+    """Take every whole batch, and return whether the mark of the end follows."""
     import pyarrow as pa
 
     while True:
+        at = source.tell()
         try:
-            yield reader.read_next_batch()
-        except (StopIteration, pa.ArrowInvalid, OSError):
-            return  # the end, or what a killed writer left behind it
+            batches.append(reader.read_next_batch())
+        except StopIteration:
+            # Where the file ends without the mark there is nothing more to be read.
+            return bool(source.tell() > at)
+        except (pa.ArrowInvalid, OSError):
+            return False  # what a killed writer left behind
 
 
 def _batch(part: History, strings: int, elements: int) -> Any:

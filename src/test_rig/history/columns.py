@@ -100,6 +100,8 @@ class History:
     has_named_keys: bool = False
     #: What `start` and `end` count.
     clock: Timescale = Timescale.PLACE
+    #: Whether it was read from a file that has no end: more may have followed.
+    is_cut: bool = False
 
     def __len__(self) -> int:
         return len(self.type)
@@ -194,6 +196,7 @@ class History:
             strings=self.strings,
             has_named_keys=self.has_named_keys,
             clock=self.clock,
+            is_cut=self.is_cut,
         )
 
 
@@ -250,4 +253,5 @@ def joined(parts: Sequence[History]) -> History:
         strings=last.strings,
         has_named_keys=any(part.has_named_keys for part in parts),
         clock=first.clock,
+        is_cut=any(part.is_cut for part in parts),
     )

@@ -147,6 +147,21 @@ def test_a_torn_stream_is_read_up_to_its_last_whole_batch(tmp_path: Path) -> Non
     file.close()
 
 
+def test_a_stream_without_its_end_is_known_as_cut(tmp_path: Path) -> None:
+    """Also where it stops between two batches, or the history has nothing at all."""
+    path = tmp_path / "h.arrow"
+    file = HistoryFile(path)
+    file.append(sample())
+    assert read_history(path).is_cut
+    file.close()
+    assert not read_history(path).is_cut
+    path.write_bytes(path.read_bytes()[:-200])
+    assert (read_history(path).is_cut, len(read_history(path))) == (True, 0)
+    write_history(read_history(path), tmp_path / "none.arrow")
+    found = read_history(tmp_path / "none.arrow")
+    assert (found.is_cut, len(found)) == (False, 0)
+
+
 def test_texts_of_several_batches_are_one_list(tmp_path: Path) -> None:
     """A batch brings the texts that are new in it; codes count on."""
     builder, file = HistoryBuilder(), HistoryFile(tmp_path / "h.arrow")
