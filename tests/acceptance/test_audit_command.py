@@ -258,6 +258,22 @@ def test_a_level_that_is_named_twice_is_audited_once(rig: Run) -> None:
     assert "snapshot" in refused.stderr
 
 
+def test_a_workload_that_shows_nothing_where_scenarios_do_is_said_to_disagree(
+    rig: Run, mariadb_url: str, tmp_path: Path
+) -> None:
+    """One client alone meets nobody: in the table, in JSON and on the page."""
+    (tmp_path / "test-rig.toml").write_text("[workload]\nclients = 1\n")
+    level = ("--level", "repeatable-read", "--workload-time", "0.2")
+    result = rig("audit", mariadb_url, *level, "--html", "page.html")
+    assert result.returncode == 1, result.stderr
+    disagrees = "list-append disagrees: it shows none of it in"
+    # The table breaks its lines.
+    last = [line.split("  ")[-1].strip() for line in result.stdout.splitlines()]
+    assert disagrees in " ".join(last)
+    assert disagrees in rig("report", "last", "--json").stdout
+    assert disagrees in (tmp_path / "page.html").read_text()
+
+
 def test_random_transactions_stand_beside_the_scenarios(rig: Run, mariadb_url: str) -> None:
     """Both verdicts are in one table, the history of both in the run; 0 switches one off."""
     result = rig("audit", mariadb_url, "--level", "serializable", "--workload-time", "1")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from test_rig.history import OpType
-from test_rig.isolation import strongest_standing, weakest_broken
+from test_rig.isolation import Level, strongest_standing, weakest_broken
 from test_rig.targets import LevelSpec
 from test_rig.verdict import TargetInfo, Verdict, WorkloadFinding, WorkloadVerdict
 from test_rig.workload.history_judge import HistoryJudge
 from test_rig.workload.series import Series
 from test_rig.workload.workload import Judge, Plan, Shown
 
-__all__ = ["is_forbidden", "judged"]
+__all__ = ["is_forbidden", "judged", "weakest_violated"]
 
 
 def is_forbidden(shown: Shown, level: LevelSpec) -> bool:
@@ -37,7 +37,8 @@ def judged(
     A claim is broken by any forbidden anomaly. It could not be judged where nothing was committed,
     or where the server says that the sessions have another level.
     """
-    findings = tuple(_finding(each, level) for each in judge.shown())
+    shown = judge.shown()
+    findings = tuple(_finding(each, level) for each in shown)
     doubt = _doubt(series, level, read_back)
     model = judge.model if isinstance(judge, HistoryJudge) else None
     names = {finding.anomaly for finding in findings}
@@ -68,8 +69,27 @@ def judged(
         duration_s=duration_s,
         ended_early=ended_early,
         apart=judge.gone if isinstance(judge, HistoryJudge) else 0,
-        weakest_violated=weakest_broken(names, model=model or "list-append"),
+        weakest_violated=weakest_violated(shown, model),
         strongest_standing=standing,
+    )
+
+
+def weakest_violated(shown: Sequence[Shown], model: str | None) -> tuple[str, ...]:
+    """Return the weakest levels that forbid something of what was shown.
+
+    Args:
+        shown: What a judge has seen.
+        model: What histories it judges; None for a judge of its own kind.
+    """
+    names = {each.flaw.anomaly for each in shown}
+    if broken := weakest_broken(names, model=model or "list-append"):
+        return broken
+    # What is no part of such histories says itself who forbids it: G2 is about rows by search.
+    own = {level for each in shown for level in each.flaw.forbidden_by}
+    return tuple(
+        level.value
+        for level in Level
+        if level in own and not any(each.info.forbids < level.info.forbids for each in own)
     )
 
 

@@ -9,8 +9,10 @@ import pytest
 
 from test_rig.history import OpType
 from test_rig.isolation import Level
-from test_rig.workload import BUILT_IN, Done, Plan, Request, Shown
+from test_rig.workload import BUILT_IN, Done, Flaw, Plan, Request, Shown
+from test_rig.workload.flaws import LOST_ELEMENT, PHANTOM_SKEW, READ_SKEW, STALE_ELEMENT
 from test_rig.workload.history_judge import HistoryJudge
+from test_rig.workload.judging import weakest_violated
 
 OK, FAIL, INFO = OpType.OK, OpType.FAIL, OpType.INFO
 PLAN = Plan(keys=2)
@@ -324,3 +326,20 @@ def test_what_nobody_is_known_to_have_done_is_told_in_words_alone() -> None:
         (shown,) = shown_by(name, history)
         assert shown.evidence() is None
         assert shown.witnesses
+
+
+@pytest.mark.parametrize(
+    ("flaws", "violated"),
+    [
+        ([PHANTOM_SKEW], ("serializable",)),
+        ([LOST_ELEMENT], ("read uncommitted",)),
+        ([PHANTOM_SKEW, READ_SKEW], ("consistent view",)),
+        ([STALE_ELEMENT], ()),
+    ],
+)
+def test_the_weakest_level_violated_is_known_of_every_flaw(
+    flaws: list[Flaw], violated: tuple[str, ...]
+) -> None:
+    """Of what histories show, and of what only a judge of its own kind has a name for."""
+    shown = [Shown(flaw=each, count=1, witnesses=()) for each in flaws]
+    assert weakest_violated(shown, None) == violated
