@@ -111,6 +111,21 @@ def test_a_witness_is_replayed(rig: Run, only_run: Callable[[], Path], mariadb_u
     assert "occurred in 0 of 3 tries" in prevented.stdout
 
 
+def test_a_phantom_is_replayed_by_search(
+    rig: Run, only_run: Callable[[], Path], postgres_url: str
+) -> None:
+    """What a search missed it misses again, and not where the level forbids it."""
+    options = ("--level", "repeatable-read", "--time", "2")
+    done = rig("workload", "run", "write-skew-predicate", "--url", postgres_url, *options)
+    assert "weakest level violated: serializable" in done.stdout, done.stderr
+    for ending in ("json", "spec"):
+        witness = str(only_run() / "witnesses" / f"01-G2.{ending}")
+        again = rig("replay", witness, "-n", "2", "--url", postgres_url)
+        assert (again.returncode, "G2 occurred in 2 of 2 tries" in again.stdout) == (0, True)
+        prevented = rig("replay", witness, "-n", "2", "--level", "serializable")
+        assert "G2 occurred in 0 of 2 tries" in prevented.stdout, prevented.stderr
+
+
 def test_a_checked_history_has_witnesses_that_can_be_played(rig: Run, tmp_path: Path) -> None:
     """Pictures, a history and a scenario of each anomaly; the scenario plays on a database."""
     (tmp_path / "skew.edn").write_text(

@@ -17,6 +17,7 @@ from test_rig.report import cycle_picture, render_picture, timeline_picture
 from test_rig.rig.places import target_of
 from test_rig.runs import RunWriter, decode_json, encode_json
 from test_rig.scenario import (
+    by_search,
     read_spec,
     run_own,
     steps_in,
@@ -40,7 +41,8 @@ __all__ = ["ReplayRun", "read_witness", "replay_witness", "save_witnesses", "wri
 
 _FOLDER = "witnesses"
 _FACT = re.compile(r"# (anomaly|level|target|workload): (.+)")
-_DOES = frozenset({"begin", "append", "write", "read", "commit", "rollback"})
+_WRITES = frozenset({"append", "write", "insert"})
+_DOES = _WRITES | {"begin", "read", "search", "commit", "rollback"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +105,9 @@ def save_witnesses(folder: Path, history: History, found: Sequence[Seen]) -> lis
 
 def _witness(anomaly: str, small: WitnessHistory, *, shows_uncommitted: bool = False) -> Witness:
     why, steps = "; ".join(small.why), witness_steps(small, shows_uncommitted=shows_uncommitted)
-    # Its rows are told by their keys; what was there by a search nobody finds by key.
-    is_by_search = anomaly == Anomaly.G2.value
-    return Witness(anomaly=anomaly, told=why, steps=() if is_by_search else steps, history=small)
+    if anomaly == Anomaly.G2.value:  # its registers are rows that a search found or not
+        steps = by_search(steps)
+    return Witness(anomaly=anomaly, told=why, steps=steps, history=small)
 
 
 def _write(
@@ -193,12 +195,15 @@ def _problem(witness: Witness) -> str | None:
     for number, step in enumerate(witness.steps, 1):
         if step.do not in _DOES:
             return f"step {number}: there is no step {step.do!r}"
-        if step.do in ("append", "write", "read") and step.key is None:
+        if step.do in _WRITES | {"read", "search"} and step.key is None:
             return f"step {number} has no key"
-        if step.do in ("append", "write") and step.element is None:
+        if step.do in _WRITES and step.element is None:
             return f"step {number} has no element"
-    if {"append", "write"} <= {step.do for step in witness.steps}:
+    does = {step.do for step in witness.steps}
+    if {"append", "write"} <= does:
         return "it has lists and registers"
+    if does & {"search", "insert"} and does & {"append", "write", "read"}:
+        return "it searches for rows, and has keys as well"
     return None if witness.steps or witness.history else "it has no steps"
 
 
@@ -229,8 +234,8 @@ def replay_witness(
         UsageError: Neither the witness nor the caller names a target, or a level.
     """
     if not witness.steps:
-        what = f"{witness.anomaly} is about rows that a search misses: no order of keys replays it"
-        raise UsageError(what, todo="play the scenario: `test-rig scenario run g2`")
+        what = f"this witness of {witness.anomaly} has no steps that could be played"
+        raise UsageError(what, todo="run the workload again")
     where, at = next(iter(urls), witness.target), level or witness.level
     if where is None or at is None:
         missing = "target" if where is None else "level"
@@ -245,6 +250,9 @@ def replay_witness(
                 on_try(number, results[-1])
         occurred = results.count(True)
         forbidden = history_levels("rw-register").get(spec.claim.value, frozenset())
+        is_forbidden = bool(wanted & forbidden)
+        if _is_by_search(witness):  # levels differ in what they say of rows by key and by search
+            is_forbidden = Anomaly.G2 in spec.claim.info.forbids
         return ReplayRun(
             witness=witness,
             target=target.info,
@@ -253,12 +261,18 @@ def replay_witness(
             tries=times,
             occurred=occurred,
             unjudged=results.count(None),
-            is_forbidden=bool(occurred) and bool(wanted & forbidden),
+            is_forbidden=bool(occurred) and is_forbidden,
         )
+
+
+def _is_by_search(witness: Witness) -> bool:
+    return any(step.do == "search" for step in witness.steps)
 
 
 def _names(witness: Witness) -> frozenset[str]:
     """Return what the checker calls an anomaly; a judge of its own kind may have another name."""
+    if _is_by_search(witness):
+        return frozenset({Anomaly.G2_ITEM.value})  # of rows, each a register
     known = frozenset[str]().union(*history_levels("rw-register").values())
     if witness.anomaly in known or witness.history is None:
         return frozenset({witness.anomaly})

@@ -28,7 +28,7 @@ from test_rig.scenario.stage import (
     run_spec,
 )
 from test_rig.scenario.transcript_text import isolationtester_text, replay_sql, table_text
-from test_rig.scenario.witness_order import witness_steps
+from test_rig.scenario.witness_order import by_search, witness_steps
 from test_rig.scenario.witness_script import (
     steps_in,
     witness_played,
@@ -51,6 +51,7 @@ __all__ = [
     "SessionSpec",
     "Spec",
     "Step",
+    "by_search",
     "expected",
     "find_scenario",
     "isolationtester_text",

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations, pairwise
 from math import inf
 from typing import NamedTuple
 
 from test_rig.verdict import WitnessHistory, WitnessStep
 
-__all__ = ["witness_steps"]
+__all__ = ["by_search", "witness_steps"]
 
 #: Larger numbers do not fit the tables' columns.
 _LARGEST = 2**31 - 1
@@ -54,6 +55,27 @@ def witness_steps(
         demands, _, _ = _arranged(scripts, common)
     times = _times(witness, scripts)
     return tuple(scripts[txn][step] for txn, step in demands.order(times))
+
+
+def by_search(steps: Sequence[WitnessStep]) -> tuple[WitnessStep, ...]:
+    """Return steps of registers as steps of rows that are searched for.
+
+    Two registers, of an even number and the one after it, are the rows of a group that may be
+    there. Who reads both searches the group, once, and who writes one inserts that row.
+    """
+    found: list[WitnessStep] = []
+    searched: set[tuple[int, int]] = set()
+    for step in steps:
+        if step.key is None:
+            found.append(step)
+            continue
+        group, row = divmod(step.key, 2)
+        if step.do == "write":
+            found.append(replace(step, do="insert", key=group, element=row))
+        elif (step.txn, group) not in searched:
+            searched.add((step.txn, group))
+            found.append(replace(step, do="search", key=group))
+    return tuple(found)
 
 
 def _arranged(

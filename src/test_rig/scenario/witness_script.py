@@ -1,9 +1,11 @@
 """The steps of a witness as SQL, as a specification file, and what came of them as a history.
 
 How to think of it: a witness reads and writes lists or registers, in the tables that the workloads
-use: two for each kind, a key's parity says which. The steps' names in a specification tell what
-they do (`T0_1_append_5_7`: the first thing that T0 does is to append 7 to key 5), so that a file
-can be played on a database that spells it in another way.
+use: two for each kind, a key's parity says which. Or it searches groups of rows and inserts some:
+then each row is a register of its own, and a search reads of all in its group whether they are
+there. The steps' names in a specification tell what they do (`T0_1_append_5_7`: the first thing
+that T0 does is to append 7 to key 5), so that a file can be played on a database that spells it in
+another way.
 """
 
 from __future__ import annotations
@@ -22,34 +24,53 @@ from test_rig.verdict import StepRecord, StepStatus, Transcript, WitnessStep
 
 __all__ = ["steps_in", "witness_played", "witness_scenario", "witness_spec"]
 
-_LISTS, _REGISTERS = "lists", "registers"
+_LISTS, _REGISTERS, _MEMBERS = "lists", "registers", "members"
 #: The first words of what reads and writes.
-_CALLED = {"append": "INSERT", "write": "INSERT", "read": "SELECT"}
+_CALLED = {
+    "append": "INSERT",
+    "write": "INSERT",
+    "insert": "INSERT",
+    "read": "SELECT",
+    "search": "SELECT",
+}
 _ENDS = {"commit": "COMMIT", "rollback": "ROLLBACK"}
-_NAME = re.compile(r"T(\d+)_\d+_(begin|append|write|read|commit|rollback)(?:_(\d+))?(?:_(\d+))?")
+_WRITES = ("append", "write", "insert")
+_NAME = re.compile(
+    r"T(\d+)_\d+_(begin|append|write|read|search|insert|commit|rollback)(?:_(\d+))?(?:_(\d+))?"
+)
 _MAKING = {
     _LISTS: "CREATE TABLE {} (k INTEGER PRIMARY KEY, v TEXT)",
     _REGISTERS: "CREATE TABLE {} (k INTEGER PRIMARY KEY, v INTEGER)",
+    _MEMBERS: "CREATE TABLE {} (k INTEGER, v INTEGER, PRIMARY KEY (k, v))",
 }
 #: Of a COMMIT that fails by one of these nobody knows whether it had an effect.
 _UNSURE = ("connection lost", "indeterminate commit", "timeout", "cancelled")
 
 
 def _kind(steps: Sequence[WitnessStep]) -> str:
+    if any(step.do in ("search", "insert") for step in steps):
+        return _MEMBERS
     return _REGISTERS if any(step.do == "write" for step in steps) else _LISTS
 
 
 def _tables(steps: Sequence[WitnessStep]) -> list[str]:
     kind = _kind(steps)
+    if kind == _MEMBERS:
+        return [kind]
     return [f"{kind}{half}" for half in sorted({(s.key or 0) % 2 for s in steps if s.do in _DO})]
 
 
-_DO = frozenset({"append", "write", "read"})
+_DO = frozenset({"append", "write", "read", "search", "insert"})
 
 
 def _sql(step: WitnessStep, kind: str, dialect: Dialect) -> str:
     if step.do not in _DO:
         return _ENDS.get(step.do, "BEGIN")
+    # Numbers and our own names.
+    if step.do == "search":
+        return f"SELECT v FROM {_MEMBERS} WHERE k = {step.key}"  # noqa: S608
+    if step.do == "insert":
+        return f"INSERT INTO {_MEMBERS} (k, v) VALUES ({step.key}, {step.element})"  # noqa: S608
     table = f"{kind}{(step.key or 0) % 2}"
     if step.do == "read":
         return f"SELECT v FROM {table} WHERE k = {step.key}"  # noqa: S608 - numbers and our names
@@ -132,7 +153,7 @@ def steps_in(spec: Spec, *, file: str) -> tuple[WitnessStep, ...]:
         if match is None or (match[3] is None) != (match[2] not in _DO):
             strange.append(place.step)
             continue
-        if (match[4] is None) != (match[2] not in ("append", "write")):
+        if (match[4] is None) != (match[2] not in _WRITES):
             strange.append(place.step)
             continue
         key, element = (None if each is None else int(each) for each in (match[3], match[4]))
@@ -155,11 +176,17 @@ def witness_played(
     """
     records = _by_step(steps, level, transcript)
     builder = HistoryBuilder()
-    is_list = _kind(steps) == _LISTS
+    kind_of = _kind(steps)
+    is_list = kind_of == _LISTS
+    rows = _rows(steps)
     for txn in sorted({step.txn for step in steps}):
         mine = [(step, record) for step, record in records if step.txn == txn]
         kind = _outcome(mine)
-        mops = [_mop(step, record, is_list=is_list) for step, record in mine if step.do in _DO]
+        done = [each for each in mine if each[0].do in _DO]
+        if kind_of == _MEMBERS:
+            mops = [mop for step, record in done for mop in _of_rows(step, record, rows)]
+        else:
+            mops = [_mop(step, record, is_list=is_list) for step, record in done]
         if not mops:
             continue
         times = [record.start_ns for _, record in mine if record is not None]
@@ -170,12 +197,43 @@ def witness_played(
         builder.record(process, kind, mops, start=start, end=end)
     final = [step for step in transcript.steps if step.session == CHECK]
     if final and final[-1].status is StepStatus.OK:
-        left = {int(row[0] or 0): row[1] for row in final[-1].rows}
-        keys = sorted({step.key for step in steps if step.key is not None})
-        mops = [("r", key, _read(left.get(key), is_list=is_list)) for key in keys]
+        mops = _left(steps, final[-1], rows, is_list=is_list)
         last = max((step.end_ns or step.start_ns for step in transcript.steps), default=0)
         builder.record("final", OpType.OK, mops, start=last + 1, end=last + 2)
     return builder.history()
+
+
+#: The rows of groups that are inserted, each with the number of its register.
+_Rows = Mapping[tuple[int, int], int]
+
+
+def _rows(steps: Sequence[WitnessStep]) -> _Rows:
+    found = {(step.key or 0, step.element or 0) for step in steps if step.do == "insert"}
+    return {row: number for number, row in enumerate(sorted(found))}
+
+
+def _of_rows(step: WitnessStep, record: StepRecord | None, rows: _Rows) -> list[Mop]:
+    """Return what a search or an insert does with each row, whose value is 1 once it is there."""
+    if step.do == "insert":
+        return [("w", rows[step.key or 0, step.element or 0], 1)]
+    there = set[int]()
+    is_known = record is not None and record.status is StepStatus.OK
+    if record is not None and is_known:
+        there = {int(row[0] or 0) for row in record.rows}
+    mine = [(value, number) for (group, value), number in rows.items() if group == step.key]
+    return [("r", number, 1 if value in there else None) for value, number in mine]
+
+
+def _left(
+    steps: Sequence[WitnessStep], final: StepRecord, rows: _Rows, *, is_list: bool
+) -> list[Mop]:
+    """Return the reads of all that is left."""
+    if rows or _kind(steps) == _MEMBERS:
+        there = {(int(row[0] or 0), int(row[1] or 0)) for row in final.rows}
+        return [("r", number, 1 if row in there else None) for row, number in rows.items()]
+    left = {int(row[0] or 0): row[1] for row in final.rows}
+    keys = sorted({step.key for step in steps if step.key is not None})
+    return [("r", key, _read(left.get(key), is_list=is_list)) for key in keys]
 
 
 def _by_step(

@@ -79,10 +79,12 @@ class WitnessStep:
     txn: int
     #: Which session does it: "S0", "S1", ...
     session: str
-    #: "begin", "append", "write", "read", "commit" or "rollback".
+    #: "begin", "append", "write", "read", "commit" or "rollback"; of rows that a search finds
+    #: "search" and "insert".
     do: str
+    #: Of a search and an insert the group of rows that is meant.
     key: int | None = None
-    #: What is appended or written.
+    #: What is appended, written or inserted.
     element: int | None = None
 
 

@@ -8,6 +8,7 @@ from test_rig.checker import check, one_of_each, witness_of
 from test_rig.errors import SpecSyntaxError
 from test_rig.history import FAIL, HistoryBuilder, Mop, OpType
 from test_rig.scenario import (
+    by_search,
     parse_spec,
     run_own,
     steps_in,
@@ -19,6 +20,11 @@ from test_rig.scenario import (
 from test_rig.targets import Target
 from test_rig.verdict import WitnessHistory, WitnessMop, WitnessStep, WitnessTransaction
 
+#: Two rows of the fifth group; each transaction finds neither, and inserts one.
+PHANTOMS = (
+    [("r", 10, None), ("r", 11, None), ("w", 10, 1)],
+    [("r", 10, None), ("r", 11, None), ("w", 11, 1)],
+)
 SKEW = ([("r", 1, []), ("append", 2, 5)], [("r", 2, []), ("append", 1, 4)])
 
 
@@ -90,9 +96,21 @@ def test_keys_that_are_texts_become_numbers() -> None:
     assert {step.key for step in steps} == {None, 1, 2}
 
 
-def test_a_specification_tells_the_steps() -> None:
+def test_rows_of_a_group_are_searched_together() -> None:
+    """Once by each transaction, before either of them inserts."""
+    steps = told(by_search(witness_steps(small(*PHANTOMS))))
+    assert sorted(steps) == sorted(
+        f"{txn} {do}" for txn in (0, 1) for do in ("begin", "search 5", "insert 5", "commit")
+    )
+    searches = [steps.index(f"{txn} search 5") for txn in (0, 1)]
+    assert max(searches) < min(steps.index(f"{txn} insert 5") for txn in (0, 1))
+
+
+@pytest.mark.parametrize(
+    "steps", [witness_steps(small(*SKEW)), by_search(witness_steps(small(*PHANTOMS)))]
+)
+def test_a_specification_tells_the_steps(steps: tuple[WitnessStep, ...]) -> None:
     """What is written as a file reads back as the same steps, and names what it shows."""
-    steps = witness_steps(small(*SKEW))
     with Target.open("sqlite://") as target:
         text = witness_spec(
             steps, target.dialect, ("BEGIN",), facts={"anomaly": "G2-item"}, why=("a\nb",)
@@ -101,7 +119,9 @@ def test_a_specification_tells_the_steps() -> None:
     assert steps_in(parse_spec(text), file="x.spec") == steps
 
 
-@pytest.mark.parametrize("name", ["other", "T0_1_append_5", "T0_1_read", "T0_0_begin_3"])
+@pytest.mark.parametrize(
+    "name", ["other", "T0_1_append_5", "T0_1_insert_5", "T0_1_read", "T0_0_begin_3"]
+)
 def test_steps_that_do_not_tell_what_they_do_are_refused(name: str) -> None:
     """A specification of somebody else is no witness."""
     text = f"session s\nstep {name} {{ SELECT 1; }}\npermutation {name}\n"
@@ -113,9 +133,13 @@ def test_steps_that_do_not_tell_what_they_do_are_refused(name: str) -> None:
     ("url", "level", "expected"),
     [("duckdb://", "snapshot", {"G2-item"}), ("sqlite://", "wal-immediate", set())],
 )
-def test_a_replay_is_judged(url: str, level: str, expected: set[str]) -> None:
-    """DuckDB's snapshots permit write skew, and SQLite does not, in every try."""
-    steps = witness_steps(small(*SKEW))
+@pytest.mark.parametrize(
+    "steps", [witness_steps(small(*SKEW)), by_search(witness_steps(small(*PHANTOMS)))]
+)
+def test_a_replay_is_judged(
+    steps: tuple[WitnessStep, ...], url: str, level: str, expected: set[str]
+) -> None:
+    """DuckDB's snapshots permit write skew, by key and by search, and SQLite never does."""
     with Target.open(url) as target, target.scratch() as scratch:
         spec = target.level(level)
         for _ in range(2):
