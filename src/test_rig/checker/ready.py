@@ -27,7 +27,7 @@ from test_rig.checker.register_causal import count_preceding, unknown_orders
 from test_rig.checker.register_views import shortest
 from test_rig.checker.search import search
 from test_rig.checker.strong import doubled, pearce
-from test_rig.checker.versions import compare
+from test_rig.checker.versions import compare, sift
 from test_rig.history import History, HistoryBuilder, Mop, OpType
 from test_rig.processes import kill_group, start_own_code
 
@@ -35,7 +35,7 @@ __all__ = ["compile_half", "prepare"]
 
 #: What the other process compiles, half of the work for each model; it has to start before.
 _OTHERS: dict[str, frozenset[Any]] = {
-    "list-append": frozenset((search, doubled, pearce, compare)),
+    "list-append": frozenset((search, doubled, pearce, compare, sift)),
     "rw-register": frozenset((search, overlooked, count_preceding, unknown_orders, shortest)),
 }
 #: By what it is known that a model's loops were compiled: one of the other process's, the model's.
@@ -112,8 +112,8 @@ def _was_compiled(model: str) -> bool:
 def _sample(model: str) -> History:
     """Return a small history for which every loop of its model is needed.
 
-    It has cycles among sessions and in time; of registers one that the views of transactions show,
-    and a promise to a session that was broken.
+    It has cycles among sessions and in time; of lists a read of what was rolled back, of registers
+    a cycle that the views of transactions show, and a promise to a session that was broken.
     """
     is_list = model == "list-append"
 
@@ -124,19 +124,24 @@ def _sample(model: str) -> History:
         return ("r", key, values if is_list else (values[-1] if values else None))
 
     planted = [
-        ("a", 0, 9, [read(1), write(2, 1)]),
-        ("b", 0, 9, [read(2), write(1, 1)]),
-        ("a", 10, 19, [read(1, 1), read(2, 1), write(3, 1)]),
-        ("b", 20, 29, [read(3), write(4, 1)]),
-        ("c", 30, 39, [read(4), read(3, 1)]),
+        ("a", OpType.OK, 0, 9, [read(1), write(2, 1)]),
+        ("b", OpType.OK, 0, 9, [read(2), write(1, 1)]),
+        ("a", OpType.OK, 10, 19, [read(1, 1), read(2, 1), write(3, 1)]),
+        ("b", OpType.OK, 20, 29, [read(3), write(4, 1)]),
+        ("c", OpType.OK, 30, 39, [read(4), read(3, 1)]),
     ]
-    if not is_list:
+    if is_list:
         planted += [
-            ("d", 40, 49, [write(5, 1)]),
-            ("e", 40, 49, [write(5, 2)]),
-            ("f", 50, 59, [read(5, 1), read(5, 2)]),
+            ("d", OpType.FAIL, 40, 49, [write(5, 1)]),
+            ("e", OpType.OK, 40, 49, [read(5, 1)]),
+        ]
+    else:
+        planted += [
+            ("d", OpType.OK, 40, 49, [write(5, 1)]),
+            ("e", OpType.OK, 40, 49, [write(5, 2)]),
+            ("f", OpType.OK, 50, 59, [read(5, 1), read(5, 2)]),
         ]
     builder = HistoryBuilder()
-    for process, start, end, mops in planted:
-        builder.record(process, OpType.OK, mops, start=start, end=end)
+    for process, kind, start, end, mops in planted:
+        builder.record(process, kind, mops, start=start, end=end)
     return builder.history()

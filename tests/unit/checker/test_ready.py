@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_registers import PLANTED, judged
+import test_append
+import test_registers
 
 from test_rig.checker import check, compiling, prepare, ready
 
@@ -61,8 +62,13 @@ def test_both_processes_judge_what_has_cycles() -> None:
     assert check(ready._sample("rw-register"), model="rw-register").seen
 
 
-def test_what_is_judged_first_needs_every_loop_of_registers(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("model", "planted"),
+    [("list-append", test_append.PLANTED), ("rw-register", test_registers.PLANTED)],
+    ids=MODELS,
+)
+def test_what_is_judged_first_needs_every_loop_of_its_model(
+    model: str, planted: dict[str, tuple[list[Any], set[str]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that nothing is left to compile for the histories after it."""
     asked: list[str] = []
@@ -74,9 +80,9 @@ def test_what_is_judged_first_needs_every_loop_of_registers(
     monkeypatch.setattr(compiling, "_LOADED", {})
     monkeypatch.setattr(compiling, "_compiled", note)
     with compiling.compiling_now(lambda _: True):
-        check(ready._sample("rw-register"), model="rw-register")
+        check(ready._sample(model), model=model)
         before = set(asked)
-        for planted, _ in PLANTED.values():
-            judged(planted)
+        for each, _ in planted.values():
+            check(test_append.history(each), model=model)
     assert set(asked) == before
-    assert {kernel.__qualname__ for kernel in ready._OTHERS["rw-register"]} < before
+    assert {kernel.__qualname__ for kernel in ready._OTHERS[model]} < before
