@@ -1,20 +1,31 @@
 """Workloads by name: the rig's own, those of installed packages, and those of a person's files.
 
 How to think of it: a workload of a file is a class with a workload's parts; nothing registers it.
-What a person's code raises while it runs is told with its file and line, as wrong use and never as
-a crash of the rig.
+What it lacks is told when it is loaded, all of it at once. What a person's code raises while it
+runs, and a statement of it that no database would take, is told with its file and line, as wrong
+use and never as a crash of the rig.
 """
 
 from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from random import Random
+from typing import Any, TypeVar
 
-from test_rig.errors import PluginError, Problem, RigError, UnknownName, UsageError
+from test_rig.errors import (
+    FailureKind,
+    PluginError,
+    Problem,
+    RigError,
+    TargetError,
+    UnknownName,
+    UsageError,
+)
 from test_rig.plugins import load, make
 from test_rig.workload import (
     BUILT_IN,
@@ -29,14 +40,16 @@ from test_rig.workload import (
     find_workload,
 )
 
-if TYPE_CHECKING:
-    from random import Random
-
-__all__ = ["ENTRY_POINTS", "installed_workloads", "workload_named"]
+__all__ = ["ENTRY_POINTS", "installed_workloads", "mistakes_of_setup", "workload_named"]
 
 #: The group in which packages name classes of workloads.
 ENTRY_POINTS = "test_rig.workloads"
-_PARTS = ("setup", "generator", "perform", "judge")
+#: What a workload, its generator and its judge can do, with how much each wants.
+_PARTS = {"setup": 1, "generator": 2, "perform": 2, "judge": 1}
+_GENERATOR = {"request": 0, "final": 0}
+_JUDGE = {"feed": 1, "shown": 0, "coverage": 0}
+#: Failures of a statement that whoever wrote it has to mend.
+_MISTAKES = frozenset({FailureKind.SYNTAX, FailureKind.UNKNOWN_OBJECT, FailureKind.DATA})
 T = TypeVar("T")
 
 
@@ -116,13 +129,38 @@ def _looks_like_one(name: str, value: object) -> bool:
 
 
 def _made(kind: type, *, where: str) -> Workload:
-    lacks = [part for part in _PARTS if not callable(getattr(kind, part, None))]
-    made = None if lacks else make(kind, where=where)
-    lacks += [f"{part} (a text)" for part in ("name", "about") if not _has_text(made or kind, part)]
-    if lacks:
-        what = f"the workload {kind.__name__} lacks {', '.join(lacks)}"
-        raise PluginError([Problem(where=where, what=what)])
-    return _Guarded(made, where)
+    is_whole = all(callable(getattr(kind, part, None)) for part in _PARTS)
+    made = make(kind, where=where) if is_whole else None
+    known = kind if made is None else made
+    texts = [f"{part} (a text)" for part in ("name", "about") if not _has_text(known, part)]
+    wrong = _wrong(f"the workload {kind.__name__}", known, _PARTS, texts)
+    if made is not None and not wrong:
+        workload, plan = _Guarded(made, where), Plan()
+        generator = _guarded(where, "generator", lambda: made.generator(plan, Random(0)))  # noqa: S311
+        wrong += _wrong(
+            f"what generator answers, {type(generator).__name__},", generator, _GENERATOR
+        )
+        judge = _guarded(where, "judge", lambda: made.judge(plan))
+        wrong += _wrong(f"what judge answers, {type(judge).__name__},", judge, _JUDGE)
+        if not wrong:
+            return workload
+    raise PluginError([Problem(where=where, what=what) for what in wrong])
+
+
+def _wrong(who: str, value: object, parts: dict[str, int], texts: Sequence[str] = ()) -> list[str]:
+    """Return what cannot be called as it will be, and that `texts` are missing."""
+    lacks = [part for part in parts if not callable(getattr(value, part, None))] + [*texts]
+    wrong = [f"{who} lacks {', '.join(lacks)}"] if lacks else []
+    for part, wanted in parts.items():
+        if part in lacks or inspect.isclass(value):
+            continue
+        try:
+            inspect.signature(getattr(value, part)).bind(*range(wanted))
+        except TypeError:
+            wrong.append(f"{who} has {part}, which cannot be called with {wanted} arguments")
+        except ValueError:
+            continue  # written in C: it does not tell
+    return wrong
 
 
 def _has_text(value: object, part: str) -> bool:
@@ -134,37 +172,68 @@ def _guarded(where: str, what: str, call: Callable[[], T]) -> T:
     """Call a person's code; what it raises becomes a problem with file and line."""
     try:
         return call()
+    except TargetError as error:
+        if error.failure.kind not in _MISTAKES:
+            raise
+        raise _mistake(error, where, f"{what} failed") from error
     except RigError:
         raise
     except Exception as error:  # the door: users' code
-        file = where.rpartition(":")[0] or where
-        own = [e for e in traceback.extract_tb(error.__traceback__) if e.filename == file]
-        place = f"{file}:{own[-1].lineno}" if own else where
         told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        place = _place(error, where)
         raise PluginError([Problem(where=place, what=f"{what} failed: {told}")]) from error
+
+
+@contextmanager
+def mistakes_of_setup(workload: Workload) -> Iterator[None]:
+    """Tell a statement of a person's `setup` that no database would take as the person's."""
+    try:
+        yield
+    except TargetError as error:
+        if not isinstance(workload, _Guarded) or error.failure.kind not in _MISTAKES:
+            raise
+        raise _mistake(error, workload.where, "a statement of setup failed") from error
+
+
+def _mistake(error: TargetError, where: str, what: str) -> PluginError:
+    statement = f", in: {' '.join(error.sql.split())}" if error.sql else ""
+    told = f"{what}: {error.what}{statement}"
+    return PluginError([Problem(where=_place(error, where), what=told)])
+
+
+def _place(error: Exception, where: str) -> str:
+    """Return the file and the last line of it that the error came through; else `where`."""
+    file = where.rpartition(":")[0] or where
+    own = [e for e in traceback.extract_tb(error.__traceback__) if e.filename == file]
+    return f"{file}:{own[-1].lineno}" if own else where
 
 
 class _Guarded:
     """A person's workload."""
 
     def __init__(self, inner: Any, where: str) -> None:
-        self._inner, self._where = inner, where
+        self._inner, self.where = inner, where
         self.name: str = inner.name
         self.about: str = inner.about
 
     def setup(self, plan: Plan) -> Sequence[tuple[str, tuple[Any, ...]]]:
-        return _guarded(self._where, "setup", lambda: list(self._inner.setup(plan)))
+        made = _guarded(self.where, "setup", lambda: list(self._inner.setup(plan)))
+        for each in made:
+            if not (isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], str)):
+                what = f"setup answered {each!r:.60}, not a statement and the tuple of its values"
+                raise PluginError([Problem(where=self.where, what=what)])
+        return made
 
     def generator(self, plan: Plan, random: Random) -> Generator:
-        made = _guarded(self._where, "generator", lambda: self._inner.generator(plan, random))
-        return _GuardedGenerator(made, self._where)
+        made = _guarded(self.where, "generator", lambda: self._inner.generator(plan, random))
+        return _GuardedGenerator(made, self.where)
 
     def perform(self, speech: Speech, request: Request) -> Any:
-        return _guarded(self._where, "perform", lambda: self._inner.perform(speech, request))
+        return _guarded(self.where, "perform", lambda: self._inner.perform(speech, request))
 
     def judge(self, plan: Plan) -> Judge:
-        made = _guarded(self._where, "judge", lambda: self._inner.judge(plan))
-        return _GuardedJudge(made, self._where)
+        made = _guarded(self.where, "judge", lambda: self._inner.judge(plan))
+        return _GuardedJudge(made, self.where)
 
 
 class _GuardedGenerator:

@@ -13,6 +13,7 @@ from test_rig.history import Origin, read_history
 from test_rig.report import Report
 from test_rig.rig.alerting import ConnectionAlerts, anomaly_found
 from test_rig.rig.listeners import listening
+from test_rig.rig.own_workloads import mistakes_of_setup
 from test_rig.rig.pages import write_page
 from test_rig.rig.places import EMBEDDED_URLS, target_of
 from test_rig.rig.witnesses import write_witnesses
@@ -184,7 +185,7 @@ def _run_workload(
             emit(replace(measured, time_ns=started_ns + measured.time_ns))
 
     started_ns = SYSTEM_CLOCK.now_ns()
-    with target.scratch() as scratch:
+    with target.scratch() as scratch, mistakes_of_setup(workload):
         verdict = run_workload(
             workload,
             scratch,

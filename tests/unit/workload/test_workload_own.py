@@ -8,7 +8,8 @@ from textwrap import dedent
 import pytest
 
 from test_rig.errors import PluginError, UnknownName, UsageError
-from test_rig.rig import workload_named
+from test_rig.rig import run_workloads, workload_named
+from test_rig.settings import AppConfig
 from test_rig.targets import Target
 from test_rig.workload import Plan, run_workload
 
@@ -100,3 +101,62 @@ def test_what_a_workload_raises_is_told_with_its_line(tmp_path: Path) -> None:
         level = target.level("wal-immediate")
         with pytest.raises(PluginError, match=r"own_workload.py:7: perform failed: .*no stock"):
             run_workload(workload, scratch, level, Plan(time_s=5, clients=2, seed=1))
+
+
+def test_what_generator_and_judge_lack_is_told_before_anything_runs(tmp_path: Path) -> None:
+    """All of it at once, and a method that wants something else than it will get."""
+    file = written(
+        tmp_path,
+        """
+        class Half:
+            name, about = "half", "about it"
+            def setup(self): return []
+            def generator(self, plan, random): return self
+            def judge(self, plan): return []
+            def perform(self, speech, request): return None
+            def request(self): return None
+        """,
+    )
+    with pytest.raises(PluginError) as caught:
+        workload_named(file)
+    assert "setup, which cannot be called with 1 arguments" in str(caught.value)
+    sound = file_with(tmp_path, file, "def setup(self)", "def setup(self, plan)")
+    with pytest.raises(PluginError) as caught:
+        workload_named(sound)
+    assert [str(each) for each in caught.value.problems] == [
+        f"{file}:2: what generator answers, Half, lacks final",
+        f"{file}:2: what judge answers, list, lacks feed, shown, coverage",
+    ]
+
+
+def file_with(folder: Path, file: str, old: str, new: str) -> str:
+    """Change a text of the file."""
+    return written(folder, Path(file).read_text().replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "match"),
+    [
+        ("SELECT v", "SELEC v", 41, "perform failed: .*in: SELEC v FROM stock"),
+        (
+            "CREATE TABLE stock (k",
+            "CREATE TABEL stock (k",
+            22,
+            "setup failed: .*TABEL",
+        ),
+    ],
+)
+def test_a_statement_with_a_mistake_is_its_writers(
+    tmp_path: Path, old: str, new: str, line: int, match: str
+) -> None:
+    """It is told with file, line and statement, as wrong use."""
+    file = file_with(tmp_path, str(EXAMPLE), old, new)
+    config = AppConfig(
+        workload={"levels": ["wal-immediate"], "time_secs": 5.0},
+        runs={"folder": str(tmp_path / "runs")},
+    )
+    workload = workload_named(file)
+    with pytest.raises(PluginError, match=rf"own_workload.py:{line}: {match}"):
+        run_workloads(
+            config, workload, ["sqlite://"], on_level=lambda *_: None, on_progress=lambda _: None
+        )
