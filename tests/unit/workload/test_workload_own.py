@@ -142,7 +142,7 @@ def file_with(folder: Path, file: str, old: str, new: str) -> str:
             "CREATE TABLE stock (k",
             "CREATE TABEL stock (k",
             22,
-            "setup failed: .*TABEL",
+            "a statement of setup .*TABEL",
         ),
     ],
 )
