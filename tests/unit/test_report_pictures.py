@@ -154,3 +154,107 @@ def test_what_is_no_cycle_is_drawn_too() -> None:
             transactions=(one,) * len(members), members=members, edges=(), why=("read 7",)
         )
         assert len(cycle_picture("garbage-read", found).boxes) == len(members)
+
+
+def rects(picture: Picture) -> list[tuple[str, float, float, float]]:
+    """Return each label's text, base line, and where it begins and ends."""
+    found = []
+    for label in picture.labels:
+        width = width_of(label.text)
+        left = label.x - (width / 2 if label.anchor == "middle" else 0)
+        found.append((label.text, label.y, left, left + width))
+    return found
+
+
+def cycle(*edges: tuple[int, int, str]) -> WitnessHistory:
+    """Return two transactions of one session and one of another, in a cycle of edges."""
+    reads = WitnessMop(f="r", key=1, value=()), WitnessMop(f="append", key=2, value=1)
+    return WitnessHistory(
+        transactions=(
+            transaction("a", 0, 2, *reads),
+            transaction("a", 4, 9, *reads),
+            transaction("b", 1, 8, *reads),
+        ),
+        members=(0, 1, 2),
+        edges=tuple(
+            WitnessEdge(
+                source=source,
+                target=target,
+                kind=kind,
+                why="why",
+                source_mop=None if kind == "process" else 0,
+                target_mop=None if kind == "process" else 1,
+            )
+            for source, target, kind in edges
+        ),
+        why=("why",),
+    )
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        cycle((0, 1, "process"), (1, 2, "rw"), (2, 0, "wr")),
+        cycle((0, 2, "wr"), (2, 0, "ww")),
+        cycle((0, 2, "ww"), (2, 0, "ww"), (0, 2, "ww"), (2, 0, "ww")),
+    ],
+)
+def test_no_text_covers_another_one(found: WitnessHistory) -> None:
+    """Labels of arrows keep clear of the boxes' texts and of each other."""
+    every = rects(timeline_picture("x", found))
+    for place, (text, y, left, right) in enumerate(every):
+        for other, other_y, other_left, other_right in every[place + 1 :]:
+            is_over = min(right, other_right) > max(left, other_left) and abs(y - other_y) < 11
+            assert not is_over, (text, other)
+
+
+def lost_update(*more: WitnessTransaction) -> WitnessHistory:
+    """Return two that read the same and then wrote."""
+    nothing = WitnessMop(f="r", key=1, value=())
+    return WitnessHistory(
+        transactions=(
+            transaction("a", 0, 5, nothing, WitnessMop(f="append", key=1, value=1)),
+            transaction("b", 1, 6, nothing, WitnessMop(f="append", key=1, value=2)),
+            *more,
+        ),
+        members=(0, 1),
+        edges=(),
+        why=("both read [] and then appended",),
+    )
+
+
+@BOTH
+def test_a_lost_update_has_arrows_and_says_whose_was_lost(draw: object) -> None:
+    """Each read before the other's write; a read of both tells which came last, else nobody."""
+    assert callable(draw)
+    later = transaction("c", 9, 10, WitnessMop(f="r", key=1, value=(2, 1)))
+    known, unknown = draw("lost-update", lost_update(later)), draw("lost-update", lost_update())
+    assert [arrow.kind for arrow in known.arrows] == ["rw", "rw"]
+    told = "the update of T1 was lost: T0 wrote after it and had not read it"
+    assert told in {label.whole or label.text for label in known.labels}
+    assert any("does not tell which" in label.text for label in unknown.labels)
+
+
+@BOTH
+def test_who_wrote_what_was_read_is_in_the_picture(draw: object) -> None:
+    """Of an anomaly within one transaction the other one is drawn, with an arrow from it."""
+    assert callable(draw)
+    found = WitnessHistory(
+        transactions=(
+            transaction(
+                "a",
+                0,
+                5,
+                WitnessMop(f="r", key=1, value=()),
+                WitnessMop(f="r", key=1, value=(7,)),
+            ),
+            transaction("b", 1, 6, WitnessMop(f="append", key=1, value=7)),
+        ),
+        members=(0,),
+        edges=(),
+        why=("T0 read [], and then [7]",),
+    )
+    picture = draw("internal", found)
+    assert [arrow.kind for arrow in picture.arrows] == ["wr"]
+    assert "append 7 to 1" in {label.text for label in picture.labels}
+    assert "T0 read [], and then [7]" in {label.text for label in picture.labels}

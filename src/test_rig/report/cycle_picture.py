@@ -3,7 +3,8 @@
 How to think of it: down the left side go the edges from each transaction to the next one, each with
 its reason as a line of text beside the arrow, and the last one leads back to the first along the
 right side. Texts of any length then have a line of their own, and nothing crosses. An anomaly that
-is no cycle is drawn as far as it has edges; transactions without one stand below.
+is no cycle is drawn with what its reads tell of others' writes, and its words stand below; so do
+transactions without an edge.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from test_rig.report.picture import (
     name_of,
     width_of,
 )
+from test_rig.report.picture_edges import drawn_edges, is_ring
 from test_rig.verdict import WitnessEdge, WitnessHistory
 
 __all__ = ["cycle_picture"]
@@ -37,28 +39,33 @@ _INDENT = 30
 
 def cycle_picture(anomaly: str, witness: WitnessHistory) -> Picture:
     """Return the picture of how the transactions of an anomaly precede each other."""
-    is_cycle = len(witness.edges) > 1
-    forward = witness.edges[:-1] if is_cycle else witness.edges
-    order = list(dict.fromkeys((*(edge.source for edge in witness.edges), *witness.members)))
-    if not is_cycle and forward:
-        order = list(dict.fromkeys((forward[0].source, forward[0].target, *order)))
-    drawing = _Drawing(witness, order)
+    edges, words = drawn_edges(anomaly, witness)
+    is_cycle = is_ring(edges)
+    order = list(dict.fromkeys((*(edge.source for edge in edges), *witness.members)))
+    if not is_cycle and edges:
+        order = list(dict.fromkeys((edges[0].source, edges[0].target, *order)))
+    drawing = _Drawing(witness, order, [*(edge.why for edge in edges), *words])
     for place in order:
         drawing.add_box(place)
-    for edge in forward:
-        drawing.add_edge(edge)
-    if is_cycle:
-        drawing.add_way_back(witness.edges[-1])
-    return drawing.picture(f"{anomaly}: {'; '.join(witness.why)}")
+    for edge in edges:
+        if order.index(edge.target) == order.index(edge.source) + 1:
+            drawing.add_edge(edge)
+        else:
+            drawing.add_aside(edge)
+    for text in words:
+        drawing.add_words(text)
+    return drawing.picture(f"{anomaly}: {'; '.join(words or witness.why)}")
 
 
 class _Drawing:
     """A picture while it grows downwards."""
 
-    def __init__(self, witness: WitnessHistory, order: Sequence[int]) -> None:
+    def __init__(
+        self, witness: WitnessHistory, order: Sequence[int], sentences: Sequence[str]
+    ) -> None:
         self._witness = witness
         self._texts = {place: _texts(witness, place) for place in order}
-        reasons = [cut(edge.why)[0] for edge in witness.edges]
+        reasons = [cut(text)[0] for text in sentences]
         inner = max(width_of(text) for lines in self._texts.values() for text, _ in lines)
         widest = max(map(width_of, reasons), default=0.0) + _INDENT + _PAD
         self._width = max(inner + 2 * _PAD, widest)
@@ -68,7 +75,7 @@ class _Drawing:
         #: Top and bottom of each transaction's box.
         self._span: dict[int, tuple[float, float]] = {}
         self._bottom = float(_MARGIN)
-        self._has_way_back = False
+        self._asides = 0
 
     def add_box(self, place: int) -> None:
         """Add a transaction below those that are there."""
@@ -93,24 +100,29 @@ class _Drawing:
         label = Label(x=_MARGIN + _INDENT, y=middle + 4, text=text, kind=edge.kind, whole=whole)
         self._labels.append(label)
 
-    def add_way_back(self, edge: WitnessEdge) -> None:
-        """Add the arrow from the last transaction to the first, with its reason below."""
+    def add_aside(self, edge: WitnessEdge) -> None:
+        """Add an arrow along the right side, as the way back is, with its reason below."""
         right = _MARGIN + self._width
         start, end = (sum(self._span[place]) / 2 for place in (edge.source, edge.target))
-        # The farther the way, the wider the curve.
-        bend = (right + 2 * _BACK, (start + end) / 2)
+        self._asides += 1
+        # Each one goes a little farther out than the one before.
+        bend = (right + (1 + self._asides) * _BACK, (start + end) / 2)
         self._arrows.append(curve((right, start), (right, end), bend, edge.kind))
-        text, whole = cut(edge.why)
+        self.add_words(edge.why, edge.kind)
+
+    def add_words(self, sentence: str, kind: str = "soft") -> None:
+        """Add a sentence below."""
+        text, whole = cut(sentence)
         self._bottom += LINE + 6
-        label = Label(x=_MARGIN, y=self._bottom - 4, text=text, kind=edge.kind, whole=whole)
+        label = Label(x=_MARGIN, y=self._bottom - 4, text=text, kind=kind, whole=whole)
         self._labels.append(label)
-        self._has_way_back = True
 
     def picture(self, title: str) -> Picture:
         """Return what was drawn."""
+        beside = (1 + self._asides) * _BACK / 2 if self._asides else 0
         return Picture(
             title=title,
-            width=round(self._width + 2 * _MARGIN + (_BACK if self._has_way_back else 0)),
+            width=round(self._width + 2 * _MARGIN + beside),
             height=round(self._bottom + _MARGIN),
             boxes=tuple(self._boxes),
             arrows=tuple(self._arrows),

@@ -10,6 +10,8 @@ did. What has no end known runs to the right margin.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from test_rig.report.picture import (
     LINE,
     Arrow,
@@ -22,6 +24,8 @@ from test_rig.report.picture import (
     name_of,
     width_of,
 )
+from test_rig.report.picture_edges import drawn_edges
+from test_rig.report.picture_labels import along, clear_of, edges_of
 from test_rig.verdict import WitnessEdge, WitnessHistory
 
 __all__ = ["timeline_picture"]
@@ -35,14 +39,16 @@ _NS_PER_MS = 1_000_000
 
 def timeline_picture(anomaly: str, witness: WitnessHistory) -> Picture:
     """Return the timeline of a witness."""
-    return _Timeline(witness).picture(f"{anomaly} in time: {'; '.join(witness.why)}")
+    edges, words = drawn_edges(anomaly, witness)
+    title = f"{anomaly} in time: {'; '.join(words or witness.why)}"
+    return _Timeline(witness, edges).picture(title, words)
 
 
 class _Timeline:
     """Where everything is."""
 
-    def __init__(self, witness: WitnessHistory) -> None:
-        self._witness = witness
+    def __init__(self, witness: WitnessHistory, edges: Sequence[WitnessEdge]) -> None:
+        self._witness, self._edges = witness, edges
         self._moments = _moments(witness)
         self._lanes = tuple(dict.fromkeys(each.process for each in witness.transactions))
         self._names = [cut(f"session {lane}", 28) for lane in self._lanes]
@@ -84,8 +90,8 @@ class _Timeline:
             at.append(at[-1] + width)
         return at
 
-    def picture(self, title: str) -> Picture:
-        """Return the picture."""
+    def picture(self, title: str, words: Sequence[str]) -> Picture:
+        """Return the picture, with sentences below."""
         boxes, labels = self._lanes_drawn()
         for place, texts in enumerate(self._texts):
             box = self._box(place)
@@ -94,20 +100,20 @@ class _Timeline:
                 base = box.y + _PAD + LINE * number + 13
                 look = "mop" if number else "name"
                 labels.append(Label(x=box.x + _PAD, y=base, text=text, kind=look, whole=whole))
+        labels += self._below([self._axis(), *words])
         arrows: list[Arrow] = []
-        for edge in self._witness.edges:
-            arrow, label = self._edge(edge)
+        # One after the other: each label keeps clear of those before it.
+        for edge in self._edges:
+            arrow, label = self._edge(edge, labels)
             arrows.append(arrow)
             labels.append(label)
-        right = max((label.x + 20 for label in labels if label.anchor == "middle"), default=0.0)
-        text, ticks = self._axis()
         return Picture(
             title=title,
-            width=round(max(self._at[-1], right, self._left + width_of(text)) + _MARGIN),
-            height=round(self._floor + _AXIS + _MARGIN),
+            width=round(max(self._at[-1], *(edges_of(each)[1] for each in labels)) + _MARGIN),
+            height=round(self._floor + _AXIS + LINE * len(words) + _MARGIN),
             boxes=tuple(boxes),
             arrows=tuple(arrows),
-            labels=(*labels, *ticks),
+            labels=tuple(labels),
         )
 
     def _lanes_drawn(self) -> tuple[list[Box], list[Label]]:
@@ -132,7 +138,7 @@ class _Timeline:
             kind=each.type,
         )
 
-    def _edge(self, edge: WitnessEdge) -> tuple[Arrow, Label]:
+    def _edge(self, edge: WitnessEdge, others: Sequence[Label]) -> tuple[Arrow, Label]:
         """Return an arrow between the lines of two micro-operations, or between two boxes."""
         source, target = self._box(edge.source), self._box(edge.target)
         start = self._anchor(edge.source, edge.source_mop, source, is_source=True)
@@ -141,11 +147,12 @@ class _Timeline:
         # Arrows that go far turn farther aside, so that they do not lie on shorter ones.
         aside = 20 + abs(end[1] - start[1]) / 3 + (24 if end[1] < start[1] else 0)
         bend = (max(start[0], end[0]) + aside, (start[1] + end[1]) / 2)
-        if end[0] - start[0] > 60:
+        if edge.source_mop is None and end[0] > start[0]:
+            bend = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+        elif end[0] - start[0] > 60:
             bend = ((start[0] + end[0]) / 2, start[1] + 12 * down)
-        x = (start[0] + 2 * bend[0] + end[0]) / 4
-        y = (start[1] + 2 * bend[1] + end[1]) / 4
-        label = Label(x=x, y=y - 4, text=edge.kind, kind=edge.kind, anchor="middle", whole=edge.why)
+        label = Label(x=0, y=0, text=edge.kind, kind=edge.kind, anchor="middle", whole=edge.why)
+        label = clear_of(others, label, along(start, end, bend), lowest=self._floor)
         return curve(start, end, bend, edge.kind), label
 
     def _anchor(
@@ -156,16 +163,19 @@ class _Timeline:
         line = self._texts[place][mop + 1][0]
         return (box.x + _PAD + width_of(line) + 4, box.y + _PAD + LINE * (mop + 1) + 9)
 
-    def _axis(self) -> tuple[str, list[Label]]:
-        base = self._floor + 14
+    def _below(self, texts: Sequence[str]) -> Iterator[Label]:
+        for number, sentence in enumerate(texts):
+            text, whole = cut(sentence)
+            base = self._floor + 14 + LINE * number
+            yield Label(x=self._left, y=base, text=text, kind="soft", whole=whole)
+
+    def _axis(self) -> str:
         if self._witness.clock != "ns":
-            text = "time runs to the right; only the order is known"
-            return text, [Label(x=self._left, y=base, text=text, kind="soft")]
+            return "time runs to the right; only the order is known"
         starts = [each.start for each in self._witness.transactions]
         ends = [each.end for each in self._witness.transactions if each.end is not None]
         length_ms = (max([*starts, *ends]) - min(starts)) / _NS_PER_MS
-        text = f"time runs to the right, not to scale; {length_ms:,.3f} ms in all"
-        return text, [Label(x=self._left, y=base, text=text, kind="soft")]
+        return f"time runs to the right, not to scale; {length_ms:,.3f} ms in all"
 
 
 def _length(span: tuple[int, int]) -> int:
