@@ -86,19 +86,37 @@ def error_text(error: Any) -> str | None:
     return error if error is None or isinstance(error, str) else json.dumps(error)
 
 
+def json_error(text: str) -> Any:
+    """Return what JSON has for an error's text: what it was where that was a list or a map."""
+    if text[:1] in ("[", "{"):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return text
+    return text
+
+
+def error_to_json(text: str) -> str:
+    """Return an error's text as JSON."""
+    return _json(json_error(text))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
 def ops_to_jsonl(ops: Iterable[Op]) -> Iterator[str]:
     """Yield the line of each operation."""
     for op in ops:
-        yield json.dumps(shown(op), separators=(",", ":"), ensure_ascii=False) + "\n"
+        error = {} if op.error is None else {"error": json_error(op.error)}
+        yield _json(shown(op) | error) + "\n"
 
 
 def shown(op: Op) -> dict[str, Any]:
-    """Return an operation as a map of Jepsen's names."""
+    """Return an operation without its error as a map of Jepsen's names."""
     process: int | str = int(op.process) if op.process.isdecimal() else op.process
     found: dict[str, Any] = {} if op.index == UNTOLD else {"index": op.index}
     found |= {"type": op.type.value, "process": process, "f": op.f, "value": op.value}
     if op.time_ns != UNTOLD:
         found["time"] = op.time_ns
-    if op.error is not None:
-        found["error"] = op.error
     return found

@@ -8,9 +8,11 @@ some thousands of them with one look into the columns. The lines are those that 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+
+import numpy as np
 
 from test_rig.history.columns import (
     NIL,
@@ -23,6 +25,8 @@ from test_rig.history.columns import (
     spread,
     starts,
 )
+from test_rig.history.edn import error_to_edn
+from test_rig.history.jsonl import error_to_json
 from test_rig.history.pairs import events
 
 __all__ = ["edn_lines", "jsonl_lines"]
@@ -37,6 +41,8 @@ class _Form:
 
     line: str
     error: str
+    #: Gives an error's value from its text.
+    error_of: Callable[[str], str]
     types: tuple[str, str, str, str]
     #: A micro-operation's beginning for APPEND, WRITE, READ and READ_LIST, up to its key.
     mops: tuple[str, str, str, str]
@@ -48,6 +54,7 @@ class _Form:
 _EDN = _Form(
     line="{:index %d, :type %s, :process %s, :f :txn, :value [%s], :time %d%s}\n",
     error=", :error ",
+    error_of=error_to_edn,
     types=(":ok", ":fail", ":info", ":invoke"),
     mops=("[:append ", "[:w ", "[:r ", "[:r "),
     comma=" ",
@@ -56,6 +63,7 @@ _EDN = _Form(
 _JSON = _Form(
     line='{"index":%d,"type":%s,"process":%s,"f":"txn","value":[%s],"time":%d%s}\n',
     error=',"error":',
+    error_of=error_to_json,
     types=('"ok"', '"fail"', '"info"', '"invoke"'),
     mops=('["append",', '["w",', '["r",', '["r",'),
     comma=",",
@@ -80,6 +88,8 @@ def _lines(history: History, form: _Form) -> Iterator[str]:
         str(int(name)) if name.isdecimal() else text
         for name, text in zip(history.strings, texts, strict=True)
     ]
+    codes = np.unique(history.error_class[history.error_class >= 0]).tolist()
+    errors = {-1: ""} | {code: form.error + form.error_of(history.strings[code]) for code in codes}
     has_times = history.clock is Timescale.NS
     for first in range(0, len(places), _AT_ONCE):
         part = slice(first, first + _AT_ONCE)
@@ -101,7 +111,7 @@ def _lines(history: History, form: _Form) -> Iterator[str]:
                 processes[process],
                 value,
                 moment if has_times else 0,
-                form.error + texts[error] if is_end and error >= 0 else "",
+                errors[error] if is_end else "",
             )
             for index, (is_end, kind, process, error, moment, value) in enumerate(
                 zip(*columns, strict=True), first

@@ -76,9 +76,8 @@ def written(rng: Random, count: int) -> str:
         if has_time:
             parts.append(f":time {number * 100}")
         if kind in ("fail", "info"):
-            parts.append(
-                rng.choice([":error :timeout", ':error [:conn "lost, } it"]', ":error nil"])
-            )
+            errors = [":timeout", '[:conn "lost, } it"]', "nil", '"x"', "#err{:a [1]}", "1205"]
+            parts.append(f":error {rng.choice(errors)}")
         if rng.random() < 0.3:
             head, *rest = parts
             rng.shuffle(rest)
