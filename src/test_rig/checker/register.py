@@ -12,7 +12,7 @@ proved is unknown: to decide snapshot isolation or serializability of registers 
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,6 +45,7 @@ from test_rig.checker.register_known import (
 from test_rig.checker.register_order import Line, Windows, line_up, windows_of
 from test_rig.checker.register_serial import is_serial, schedule
 from test_rig.checker.register_views import view_cycles
+from test_rig.checker.strong import components
 from test_rig.checker.witness import Seen
 from test_rig.history import History, Timescale
 from test_rig.isolation import GUARANTEES, history_levels
@@ -58,6 +59,9 @@ _Integers = npt.NDArray[np.integer]
 _DIRTY = frozenset({"G1a", "G1b", "G1c"})
 #: Levels whose anomalies are all looked for, whatever the order of versions.
 _EXACT = ("read uncommitted", "read committed", "monotonic atomic view")
+#: So many edges are searched for the cycles of an order first; and the logarithm, to the base of
+#: two, of how many times as many each time after.
+_FIRST_TURN, _LARGER = 4096, 3
 
 
 @dataclass(slots=True)
@@ -111,7 +115,9 @@ def judge_registers(history: History) -> Judged:
     for has_sessions in (True, False):
         if any(not levels[name] & names for name in levels.keys() - exact - proved):
             candidate = line_up(registers, (before[0], before[1]), has_sessions=has_sessions)
-            proved |= _proved(registers, candidate, levels, names, has_sessions=has_sessions)
+            proved |= _proved(
+                registers, candidate, levels, names, proved, has_sessions=has_sessions
+            )
     judged.proved = frozenset(proved)
     judged.reason = _reason(registers)
     return judged
@@ -217,16 +223,44 @@ def _orders(registers: Registers, windows: Windows) -> Orders:
     )
 
 
-def _cycles(registers: Registers, edges: Edges, windows: Windows) -> Found:
+def _with_orders(registers: Registers, edges: Edges, windows: Windows) -> tuple[list[Edges], int]:
+    """Return edges, and those of the orders of sessions and of time; and how many nodes."""
     orders = _orders(registers, windows)
     nodes = len(registers.history) + orders.moments
-    follows = order_edges(orders, np.zeros(nodes, dtype=np.int32))
+    return [edges, *order_edges(orders, np.zeros(nodes, dtype=np.int32))], nodes
+
+
+def _cycles(
+    registers: Registers, parts: list[Edges], nodes: int, label: _Int32s | None = None
+) -> Found:
     return find_cycles(
-        [edges, *follows],
+        parts,
         nodes,
         transactions=len(registers.history),
         kernels=registers.kernels,
+        label=label,
     )
+
+
+def _cycles_in_turns(registers: Registers, parts: list[Edges], nodes: int) -> Iterator[Found]:
+    """Yield the cycles of small components, then those of larger ones."""
+    ends = [np.concatenate([getattr(part, end) for part in parts]) for end in ("source", "target")]
+    label = components(ends[0], ends[1], nodes, registers.kernels)
+    inner = label[ends[0]]
+    sizes = np.bincount(inner[(inner >= 0) & (inner == label[ends[1]])])
+    del ends, inner
+    order = np.argsort(sizes, kind="stable")
+    # Each turn has some times the edges of all before it.
+    turn = np.empty(len(sizes), dtype=np.int64)
+    turn[order] = np.log2(1 + np.cumsum(sizes[order]) / _FIRST_TURN).astype(np.int64) // _LARGER
+    for each in np.unique(turn).tolist():
+        own = label.copy()
+        own[label >= 0] = np.where(turn[label[label >= 0]] == each, label[label >= 0], -1)
+        some = [
+            part.where((own[part.source] >= 0) & (own[part.source] == own[part.target]))
+            for part in parts
+        ]
+        yield _cycles(registers, some, nodes, own)
 
 
 def _known(registers: Registers, line: Line, judged: Judged) -> Edges:
@@ -236,7 +270,7 @@ def _known(registers: Registers, line: Line, judged: Judged) -> Edges:
     edges = written.edges(windows)
     if not windows.count:
         return edges
-    found = _cycles(registers, edges, windows)
+    found = _cycles(registers, *_with_orders(registers, edges, windows))
     # Those without rw are those of the views.
     kept = [each for each in found.cycles if not each.anomaly.startswith(("G0", "G1c"))]
     judged.seen += known_seen(registers, kept)
@@ -248,10 +282,20 @@ def _proved(
     line: Line,
     levels: dict[str, frozenset[str]],
     seen: frozenset[str],
+    proved: Set[str],
     *,
     has_sessions: bool,
 ) -> frozenset[str]:
-    """Return the levels that this order proves, or one that is made from it."""
+    """Return the levels that this order proves, or one that is made from it.
+
+    Args:
+        registers: The history.
+        line: The order.
+        levels: The anomalies that each level forbids.
+        seen: Those that are known.
+        proved: Levels that are proved already.
+        has_sessions: Whether the order is to keep those of sessions.
+    """
     has_time = registers.history.clock is not Timescale.SESSION
     serial = schedule(registers, line, has_sessions=has_sessions)
     if serial is not None:
@@ -267,9 +311,12 @@ def _proved(
     names = set(seen)
     if windows.count:
         inside = edges.where(windows.hold(edges.source, edges.target))
-        found = _cycles(registers, inside, windows)
-        for name in {*(each.anomaly for each in found.cycles), *found.undecided}:
-            names |= {name, *_perhaps(name)}
+        for found in _cycles_in_turns(registers, *_with_orders(registers, inside, windows)):
+            for name in {*(each.anomaly for each in found.cycles), *found.undecided}:
+                names |= {name, *_perhaps(name)}
+            # What is left to prove is most often ruled out by the first of very many cycles.
+            if _allowing(levels, names, has_time=has_time) <= proved:
+                break
     return _allowing(levels, names, has_time=has_time)
 
 

@@ -10,6 +10,7 @@ from test_registers import OK, PLANTED, Planted, history, judged, r, serial, w
 
 from test_rig.checker import (
     compiling,
+    register,
     register_atomic,
     register_causal,
     register_first,
@@ -90,6 +91,16 @@ def test_what_is_found_piece_by_piece_is_what_is_found_at_once(
     monkeypatch.setattr(register_causal, "_ROOM", 1)
     monkeypatch.setattr(register_known, "_AT_ONCE", 1)
     assert at_once.seen
+    assert judged(planted) == at_once
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_levels_are_proved_in_turns_as_at_once(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cycles of an order of versions are looked for until nothing is left that it could prove."""
+    planted = broken(random.Random(seed), 25)
+    at_once = judged(planted)
+    monkeypatch.setattr(register, "_FIRST_TURN", 0.01)
+    monkeypatch.setattr(register, "_LARGER", 1)
     assert judged(planted) == at_once
 
 
