@@ -310,8 +310,8 @@ def _proved(
     windows = _windows(registers, line, reach)
     names = set(seen)
     if windows.count:
-        inside = edges.where(windows.hold(edges.source, edges.target))
-        for found in _cycles_in_turns(registers, *_with_orders(registers, inside, windows)):
+        edges = edges.where(windows.hold(edges.source, edges.target))
+        for found in _cycles_in_turns(registers, *_with_orders(registers, edges, windows)):
             for name in {*(each.anomaly for each in found.cycles), *found.undecided}:
                 names |= {name, *_perhaps(name)}
             # What is left to prove is most often ruled out by the first of very many cycles.
