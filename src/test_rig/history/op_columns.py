@@ -138,6 +138,9 @@ def _columns(
     places = spread(mop_start[source], counts[source])
     is_known = np.repeat(type_ == 0, counts[source])
     f, value = f[places], value[places]
+    is_silent = (type_ == 0) & (counts[ends] < 0)
+    if is_silent.any() and (f[np.repeat(is_silent, counts[source])] >= 2).any():
+        return None
     is_hidden = (f >= 2) & ~is_known
     nil = np.iinfo(np.int64).min
     codes, strings = names(processes[sent])

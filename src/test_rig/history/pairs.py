@@ -130,7 +130,11 @@ def _record(builder: HistoryBuilder, sent: Op, done: Op | None, span: tuple[int,
     mops = _mops(told)
     if told is not sent.value and sent.value is not None:
         _agree(_mops(sent.value), mops, f"the invocation ({span[2]})")
-    if kind is not OpType.OK:
+    if kind is OpType.OK and done is not None and done.value is None:
+        # Null would say that nothing was found there.
+        if any(_is_read(f) for f, _, _ in mops):
+            raise ValueError(f"ok of process {sent.process} does not tell what was read")
+    elif kind is not OpType.OK:
         mops = [(f, key, None if _is_read(f) else what) for f, key, what in mops]
     builder.record(
         sent.process,

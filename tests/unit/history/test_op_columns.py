@@ -69,7 +69,9 @@ def written(rng: Random, count: int) -> str:
         else:
             kind = rng.choice(["ok", "ok", "ok", "fail", "info"])
             begun = waiting.pop(process)
-            value = rng.choice([answered(rng, begun), answered(rng, begun), begun, "nil"])
+            value = rng.choice([answered(rng, begun), answered(rng, begun), begun])
+            if rng.random() < (0.02 if kind == "ok" else 0.4):
+                value = "nil"
             if kind == "info":
                 clients[client] = process + 4
         parts += [f":type :{kind}", f":process {process}", ":f :txn", f":value {value}"]

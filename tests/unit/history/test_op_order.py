@@ -145,3 +145,15 @@ def test_a_read_is_filled_in_under_either_name(tmp_path: Path) -> None:
     text = "{:type :invoke, :process 0, :value [[:read 1 nil] [:r 2 7]]}\n"
     found = read(text + "{:type :ok, :process 0, :value [[:r 1 [5]] [:r 2 8]]}", tmp_path)
     assert (found.elements(0), found.value.tolist()[1]) == ((5,), 8)
+
+
+@pytest.mark.parametrize(("kind", "is_refused"), [("ok", True), ("fail", False), ("info", False)])
+def test_what_was_committed_tells_what_it_read(kind: str, is_refused: bool, tmp_path: Path) -> None:
+    """Null would say that nothing was found there; of the others nobody asks."""
+    text = "{:type :invoke, :process 0, :value [[:w 1 1] [:r 2 nil]]}\n"
+    text += f"{{:type :{kind}, :process 0, :value nil}}"
+    if is_refused:
+        with pytest.raises(HistoryError, match="line 2: ok of process 0 does not tell what was"):
+            read(text, tmp_path)
+        return
+    assert read(text, tmp_path).mop_count == 2
