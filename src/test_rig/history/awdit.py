@@ -20,7 +20,7 @@ from test_rig.history.sessions import Fitted, Sessions, fitted, numbered, transa
 
 __all__ = ["awdit_lines", "fit_awdit", "from_awdit"]
 
-_EVENT = re.compile(r"\s*([rw])\s+(\d+)\s+(\d+)\s*")
+_EVENT = re.compile(r"\s*([rw])\s+(\d{1,999})\s+(\d{1,999})\s*")
 _RULE = re.compile(r"\s*(-+|=+)\s*")
 
 

@@ -39,7 +39,7 @@ __all__ = [
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _RULE = re.compile(r"-+")
 _TRANSACTION = re.compile(r"\s*\[([^\[\]]*)\](!?)")
-_EVENT = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)(:=|==)(\d+|\?)")
+_EVENT = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)(:=|==)(\d{1,999}|\?)")
 
 
 def columns_of_dbcop(content: bytes, compile_: Compile = compiled) -> History | None:

@@ -26,7 +26,10 @@ from test_rig.history.sessions import Fitted, Sessions, fitted, numbered, regist
 
 __all__ = ["columns_of_plume", "fit_plume", "from_plume", "plume_lines"]
 
-_LINE = re.compile(r"\s*([rw])\(\s*(-?\w+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*\)\s*")
+# Python makes no number of some thousand digits, and no history has one.
+_LINE = re.compile(
+    r"\s*([rw])\(\s*(-?\w{1,999})\s*,\s*(-?\d{1,999})\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*\)\s*"
+)
 _INT = re.compile(r"-?\d+")
 
 
