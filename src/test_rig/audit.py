@@ -64,6 +64,10 @@ _BY_PREDICATE = frozenset(
 )
 
 
+#: What scenarios call otherwise than histories.
+_SCENARIO_NAMES = {"lost-update": Anomaly.P4.value}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathTaken:
     """The standard path to a target was gone: it can be reached and says what it is."""
@@ -307,6 +311,8 @@ def with_workload(row: LevelRow, shown: WorkloadVerdict) -> LevelRow:
         comparison += f"; {name} {_why_silent(row, shown)}"
     elif shown.verdict is Verdict.UNKNOWN:
         comparison += f"; {name}: {shown.comparison}"
+    if more := _only_by_chance(row, shown):
+        comparison += f"; {name} shows {', '.join(more)} too, which no scenario did"
     return replace(
         row,
         verdict=Verdict.INVALID if broken else row.verdict,
@@ -314,6 +320,15 @@ def with_workload(row: LevelRow, shown: WorkloadVerdict) -> LevelRow:
         workload=shown,
         duration_s=row.duration_s + shown.duration_s,
     )
+
+
+def _only_by_chance(row: LevelRow, shown: WorkloadVerdict) -> list[str]:
+    """Return what is permitted and was shown, but by no scenario that looked for it."""
+    looked = {cell.anomaly for cell in row.cells if cell.occurrence is not Occurrence.UNKNOWN}
+    occurring = {cell.anomaly for cell in row.cells if cell.occurrence is Occurrence.OCCURS}
+    prevented = {anomaly.value for anomaly in looked - occurring}
+    permitted = (found.anomaly for found in shown.findings if not found.is_forbidden)
+    return [name for name in permitted if _SCENARIO_NAMES.get(name, name) in prevented]
 
 
 def _why_silent(row: LevelRow, shown: WorkloadVerdict) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,8 +117,13 @@ def test_one_broken_level_breaks_the_whole_and_one_doubt_leaves_it_open() -> Non
     assert overall([]) is unknown
 
 
-def shown(claim: Level, *forbidden: str, verdict: Verdict = Verdict.VALID) -> WorkloadVerdict:
-    """What list-append showed at a level: the anomalies named, which the claim forbids."""
+def shown(
+    claim: Level,
+    *forbidden: str,
+    verdict: Verdict = Verdict.VALID,
+    permitted: Sequence[str] = (),
+) -> WorkloadVerdict:
+    """What list-append showed at a level: anomalies that the claim forbids, and others."""
     return WorkloadVerdict(
         workload="list-append",
         target=TargetInfo(url="x://", product="X", version="1"),
@@ -127,8 +134,10 @@ def shown(claim: Level, *forbidden: str, verdict: Verdict = Verdict.VALID) -> Wo
         verdict=Verdict.INVALID if forbidden else verdict,
         comparison="not judged: nothing was committed",
         findings=tuple(
-            WorkloadFinding(anomaly=name, means="", count=1, is_forbidden=True, witnesses=("w",))
-            for name in forbidden
+            WorkloadFinding(
+                anomaly=name, means="", count=1, is_forbidden=name in forbidden, witnesses=("w",)
+            )
+            for name in (*forbidden, *permitted)
         ),
         coverage=(),
         ok=9,
@@ -165,6 +174,18 @@ def test_a_workload_is_not_said_to_disagree_about_what_it_cannot_show() -> None:
     row = judge_level(spec(Level.SNAPSHOT), cells(PMP_WRITE=Occurrence.OCCURS), None)
     both = with_workload(row, shown(Level.SNAPSHOT))
     assert both.comparison.endswith("list-append cannot show it: it reads by key alone")
+
+
+def test_what_is_permitted_and_only_chance_shows_is_told() -> None:
+    """A scenario that looked for it and did not see it is one order of statements of many."""
+    seen = ["lost-update", "G-single", "G1a", "G2-item-realtime"]
+    occurring = {"G_SINGLE": Occurrence.OCCURS, "G1A": Occurrence.UNKNOWN}
+    row = judge_level(spec(Level.READ_UNCOMMITTED), cells(**occurring), None)
+    both = with_workload(row, shown(Level.READ_UNCOMMITTED, permitted=seen))
+    assert both.verdict is row.verdict
+    assert both.comparison == (
+        f"{row.comparison}; list-append shows lost-update too, which no scenario did"
+    )
 
 
 def test_verdicts_that_agree_need_no_words() -> None:
