@@ -169,6 +169,8 @@ def _validate(history: History, path: Path) -> None:
 def read_ops(path: Path, form: HistoryForm | None = None) -> list[Placed]:
     """Read the operations of an EDN or JSON lines file, whatever they do, each with its line.
 
+    They stand as their lines do; `from_ops` finds the order that their indexes and times tell.
+
     Raises:
         HistoryError: What is no operation.
         UsageError: The form has no operations.

@@ -37,7 +37,8 @@ _MOST = 100
 def from_ops(ops: Iterable[Placed], *, file: str | None = None) -> History:
     """Return the transactions of operations whose values are lists of micro-operations.
 
-    An `info` that nothing invoked (a fault, a remark) is left out where its process is no number.
+    Their order is that of their indexes, else of their times, else the one in which they come. An
+    `info` that nothing invoked (a fault, a remark) is left out where its process is no number.
     Where no operation is an invocation, each is a transaction, and nothing is known of time.
 
     Raises:
