@@ -18,6 +18,8 @@ from random import Random
 from typing import Any, TypeVar
 
 from test_rig.errors import (
+    ErrorCategory,
+    Failure,
     FailureKind,
     PluginError,
     Problem,
@@ -173,7 +175,7 @@ def _guarded(where: str, what: str, call: Callable[[], T]) -> T:
     try:
         return call()
     except TargetError as error:
-        if error.failure.kind not in _MISTAKES:
+        if not _is_mistake(error.failure):
             raise
         raise _mistake(error, where, f"{what} failed") from error
     except RigError:
@@ -190,9 +192,16 @@ def mistakes_of_setup(workload: Workload) -> Iterator[None]:
     try:
         yield
     except TargetError as error:
-        if not isinstance(workload, _Guarded) or error.failure.kind not in _MISTAKES:
+        if not isinstance(workload, _Guarded) or not _is_mistake(error.failure):
             raise
         raise _mistake(error, workload.where, "a statement of setup failed") from error
+
+
+def _is_mistake(failure: Failure) -> bool:
+    # A refusal for good without any code is the driver's: values that do not fit the marks.
+    is_drivers = failure.category is ErrorCategory.PERMANENT and failure.kind is FailureKind.OTHER
+    has_code = failure.sqlstate is not None or failure.code is not None
+    return failure.kind in _MISTAKES or (is_drivers and not has_code)
 
 
 def _mistake(error: TargetError, where: str, what: str) -> PluginError:

@@ -137,6 +137,7 @@ def file_with(folder: Path, file: str, old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("old", "new", "line", "match"),
     [
+        ('k = ?", request.value)', 'k = ?")', 41, "perform failed: .*bindings.*in: SELECT v"),
         ("SELECT v", "SELEC v", 41, "perform failed: .*in: SELEC v FROM stock"),
         (
             "CREATE TABLE stock (k",
