@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from test_rig.history import OpType
 from test_rig.verdict import WitnessHistory
 from test_rig.workload.evidence import Beside, witness_of_registers
-from test_rig.workload.flaws import READ_SKEW, Evidence, Ledger
+from test_rig.workload.flaws import READ_SKEW
+from test_rig.workload.ledger import Evidence, Ledger
 from test_rig.workload.speech import Speech
 from test_rig.workload.workload import Done, Plan, Request, Shown
 

@@ -9,11 +9,12 @@ from test_rig.workload.bank import Bank
 from test_rig.workload.list_append import ListAppend
 from test_rig.workload.long_fork import LongFork
 from test_rig.workload.monotonic import Monotonic
+from test_rig.workload.predicate_skew import PredicateSkew
 from test_rig.workload.registers import Register
 from test_rig.workload.sets import Sets
 from test_rig.workload.updates import Internal, LostUpdate
 from test_rig.workload.workload import Workload
-from test_rig.workload.write_skew import PredicateSkew, WriteSkew
+from test_rig.workload.write_skew import WriteSkew
 
 __all__ = ["BUILT_IN", "find_workload"]
 

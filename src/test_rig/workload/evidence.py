@@ -14,12 +14,15 @@ from test_rig.checker import check, one_of_each, witness_of
 from test_rig.errors import HistoryError
 from test_rig.history import HistoryBuilder, Mop, OpType
 from test_rig.verdict import WitnessHistory
+from test_rig.workload.ledger import Evidence
 from test_rig.workload.workload import Done
 
-__all__ = ["Beside", "witness_of_registers"]
+__all__ = ["Beside", "element_met", "reads_of_counter", "witness_of_registers"]
 
 #: So many writers are remembered, and so many readers for whom later ones are waited for.
 _RECENT, _KEPT = 500, 5
+#: What reads of a counter that differ may be called, the best name first.
+_DIFFERENT = ("OTV", "monotonic-reads", "G-single", "fractured-read", "G-single-process")
 
 
 def witness_of_registers(
@@ -48,6 +51,33 @@ def witness_of_registers(
         return None  # the same value was written twice: nobody can say whose was read
     shown = next((found[name] for name in names if name in found), None)
     return None if shown is None else witness_of(history, shown)
+
+
+def reads_of_counter(reads: Sequence[Done], increments: Sequence[Done]) -> Evidence:
+    """Return what shows reads of a counter, with those who made what they saw."""
+    counter = reads[0].request.value
+    seen = [value for read in reads for value in read.value]
+
+    def smallest() -> WitnessHistory | None:
+        made = {each.value: each for each in increments if each.request.value == counter}
+        values = range(min(seen) + 1, max(seen) + 1)
+        if any(value not in made for value in values):
+            return None  # who made it has been forgotten, or never answered
+        deeds: list[tuple[Done, Sequence[Mop]]] = [
+            (made[value], (("r", counter, value - 1), ("w", counter, value))) for value in values
+        ]
+        deeds += [(read, [("r", counter, value) for value in read.value]) for read in reads]
+        return witness_of_registers(deeds, _DIFFERENT, before=[("w", counter, min(seen))])
+
+    return smallest
+
+
+def element_met(element: int, adder: Done, reader: Done, seen: int | None) -> Evidence:
+    """Return what shows of an element, as a row that was written, what a read found of it."""
+    added: Sequence[Mop] = (("w", element, 1),)
+    deeds = [(adder, added), (reader, (("r", element, seen),))]
+    names = ("G1a", "read-your-writes", "G-single-process", "G-single-realtime")
+    return lambda: witness_of_registers(deeds, names)
 
 
 class Beside:

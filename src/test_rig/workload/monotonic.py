@@ -9,19 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from test_rig.history import Mop, OpType
-from test_rig.verdict import WitnessHistory
-from test_rig.workload.evidence import Beside, witness_of_registers
+from test_rig.history import OpType
+from test_rig.workload.evidence import Beside, reads_of_counter
 from test_rig.workload.flaws import (
     ABORTED_READ,
     FRACTURED_READ,
     LOST_UPDATE,
     SESSION_BACKWARDS,
     UNREPEATABLE,
-    Evidence,
-    Ledger,
-    Recent,
 )
+from test_rig.workload.ledger import Ledger, Recent
 from test_rig.workload.speech import Speech
 from test_rig.workload.workload import Done, Plan, Request, Shown
 
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Monotonic"]
 
 _READ = "SELECT v FROM counters WHERE k = ?"
-#: What reads that differ may be called, the best name first.
-_NAMES = ("OTV", "monotonic-reads", "G-single", "fractured-read", "G-single-process")
 _INCREMENT = "UPDATE counters SET v = v + 1 WHERE k = ?"
 
 
@@ -90,7 +85,7 @@ class _Judge:
             self._ledger.add(
                 flaw,
                 lambda: f"{who} read {first} and then {second} {of} in one transaction",
-                evidence=lambda: _explained([done], self._increments.of(done)),
+                evidence=lambda: reads_of_counter([done], self._increments.of(done)),
             )
         before = self._seen[done.process, done.request.value]
         if before and first < before[0][0]:
@@ -98,7 +93,7 @@ class _Judge:
             self._ledger.add(
                 SESSION_BACKWARDS,
                 lambda: f"{who} read {first} {of} after it had read {was}",
-                evidence=lambda: _explained([earlier, done], self._increments.of(done)),
+                evidence=lambda: reads_of_counter([earlier, done], self._increments.of(done)),
             )
         if not before or before[0][0] < max(first, second):
             before[:] = [(max(first, second), done)]
@@ -121,25 +116,6 @@ class _Judge:
 
     def coverage(self) -> tuple[tuple[str, int], ...]:
         return (("reads", self._reads), ("reads beside a committed increment", self._beside))
-
-
-def _explained(reads: Sequence[Done], increments: Sequence[Done]) -> Evidence:
-    """Return what shows reads of a counter, with those who made what they saw."""
-    counter = reads[0].request.value
-    seen = [value for read in reads for value in read.value]
-
-    def smallest() -> WitnessHistory | None:
-        made = {each.value: each for each in increments if each.request.value == counter}
-        values = range(min(seen) + 1, max(seen) + 1)
-        if any(value not in made for value in values):
-            return None  # who made it has been forgotten, or never answered
-        deeds: list[tuple[Done, Sequence[Mop]]] = [
-            (made[value], (("r", counter, value - 1), ("w", counter, value))) for value in values
-        ]
-        deeds += [(read, [("r", counter, value) for value in read.value]) for read in reads]
-        return witness_of_registers(deeds, _NAMES, before=[("w", counter, min(seen))])
-
-    return smallest
 
 
 class Monotonic:
