@@ -7,7 +7,10 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from conftest import Run, Start
+from servers.private import NotHereError, PrivatePostgres
 
 
 def test_the_workloads_are_listed(rig: Run) -> None:
@@ -51,6 +54,27 @@ def test_a_broken_claim_is_exit_code_1(rig: Run, mariadb_url: str) -> None:
     assert workload["verdict"] == "invalid"
     assert workload["findings"][0]["anomaly"] == "lost-update"
     assert workload["ended_early"] == "stopped at the first lost-update"
+
+
+def test_who_is_turned_away_by_a_full_server_is_told(rig: Run) -> None:
+    """More clients than connections: the others work, a warning and the results say what was."""
+    try:
+        server = PrivatePostgres(max_connections="7", superuser_reserved_connections="1")
+    except NotHereError as missing:
+        pytest.skip(str(missing))
+    with server:
+        done = rig(
+            *("workload", "run", "bank", "--url", server.url, "--level", "serializable"),
+            *("--time", "3", "--clients", "9", "--json"),
+        )
+    assert done.returncode == 0, done.stderr
+    (workload,) = json.loads(done.stdout)["workloads"]
+    assert 0 < workload["outside"] < workload["clients"] == 9
+    told = f"{workload['outside']} of 9 clients never got a connection"
+    assert (
+        f"warning: PostgreSQL {workload['target']['version']}, SERIALIZABLE: {told}" in done.stderr
+    )
+    assert "too many connections (53300): " in done.stderr
 
 
 def test_wrong_use_is_exit_code_2(rig: Run) -> None:

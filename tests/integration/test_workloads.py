@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from servers.private import NotHereError, PrivatePostgres
 from test_rig.history import History, OpType
 from test_rig.targets import Scratch, Target
 from test_rig.verdict import Verdict, WorkloadVerdict
@@ -268,21 +267,6 @@ def test_a_rate_is_kept_and_waiting_is_counted(sqlite: Scratch) -> None:
     assert len(done) <= 40 * 1.5 + plan.clients + 2
     assert all(each.due_ns <= each.end_ns for each in done)
     assert verdict.moments
-
-
-def test_who_is_turned_away_by_a_full_server_is_told() -> None:
-    """More clients than connections: the others work, and the refusals are counted with why."""
-    try:
-        server = PrivatePostgres(max_connections="6", superuser_reserved_connections="1")
-    except NotHereError as missing:
-        pytest.skip(str(missing))
-    with server, Target.open(server.url) as opened, opened.scratch() as scratch:
-        verdict, _ = run(
-            BUILT_IN["bank"], scratch, "serializable", Plan(time_s=3, clients=9, seed=7)
-        )
-    assert 0 < verdict.outside < verdict.clients == 9
-    assert verdict.ok
-    assert "too many connections (53300)" in str(verdict.refusals)
 
 
 def test_a_workload_that_cannot_work_is_an_error(sqlite: Scratch) -> None:
