@@ -19,6 +19,7 @@ from test_rig.report.picture import (
     Picture,
     curve,
     cut,
+    in_lines,
     mop_text,
     name_of,
     width_of,
@@ -44,7 +45,8 @@ def cycle_picture(anomaly: str, witness: WitnessHistory) -> Picture:
     order = list(dict.fromkeys((*(edge.source for edge in edges), *witness.members)))
     if not is_cycle and edges:
         order = list(dict.fromkeys((edges[0].source, edges[0].target, *order)))
-    drawing = _Drawing(witness, order, [*(edge.why for edge in edges), *words])
+    texts = [*(edge.why for edge in edges), *(line for text in words for line in in_lines(text))]
+    drawing = _Drawing(witness, order, texts)
     for place in order:
         drawing.add_box(place)
     for edge in edges:
@@ -53,7 +55,8 @@ def cycle_picture(anomaly: str, witness: WitnessHistory) -> Picture:
         else:
             drawing.add_aside(edge)
     for text in words:
-        drawing.add_words(text)
+        for line in in_lines(text):
+            drawing.add_line(line)
     return drawing.picture(f"{anomaly}: {'; '.join(words or witness.why)}")
 
 
@@ -108,11 +111,11 @@ class _Drawing:
         # Each one goes a little farther out than the one before.
         bend = (right + (1 + self._asides) * _BACK, (start + end) / 2)
         self._arrows.append(curve((right, start), (right, end), bend, edge.kind))
-        self.add_words(edge.why, edge.kind)
+        self.add_line(edge.why, edge.kind)
 
-    def add_words(self, sentence: str, kind: str = "soft") -> None:
-        """Add a sentence below."""
-        text, whole = cut(sentence)
+    def add_line(self, line: str, kind: str = "soft") -> None:
+        """Add a line of text below."""
+        text, whole = cut(line)
         self._bottom += LINE + 6
         label = Label(x=_MARGIN, y=self._bottom - 4, text=text, kind=kind, whole=whole)
         self._labels.append(label)

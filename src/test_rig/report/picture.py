@@ -21,6 +21,7 @@ __all__ = [
     "Picture",
     "curve",
     "cut",
+    "in_lines",
     "mop_text",
     "name_of",
     "width_of",
@@ -91,6 +92,19 @@ def cut(text: str, most: int = _MOST) -> tuple[str, str | None]:
         if room < 0:
             return text[: max(place - 1, 0)] + "…", text
     return text, None
+
+
+def in_lines(sentence: str) -> list[str]:
+    """Return a sentence in lines of at most so many columns; a word that is longer is cut."""
+    lines = [""]
+    for word in shown(sentence).split():
+        short, _ = cut(word)
+        longer = f"{lines[-1]} {short}".strip()
+        if lines[-1] and sum(map(_columns, longer)) > _MOST:
+            lines.append(short)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def width_of(text: str) -> float:

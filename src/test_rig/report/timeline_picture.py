@@ -20,6 +20,7 @@ from test_rig.report.picture import (
     Picture,
     curve,
     cut,
+    in_lines,
     mop_text,
     name_of,
     width_of,
@@ -41,7 +42,9 @@ def timeline_picture(anomaly: str, witness: WitnessHistory) -> Picture:
     """Return the timeline of a witness."""
     edges, words = drawn_edges(anomaly, witness)
     title = f"{anomaly} in time: {'; '.join(words or witness.why)}"
-    return _Timeline(witness, edges).picture(title, words)
+    return _Timeline(witness, edges).picture(
+        title, [line for text in words for line in in_lines(text)]
+    )
 
 
 class _Timeline:
@@ -90,8 +93,8 @@ class _Timeline:
             at.append(at[-1] + width)
         return at
 
-    def picture(self, title: str, words: Sequence[str]) -> Picture:
-        """Return the picture, with sentences below."""
+    def picture(self, title: str, lines: Sequence[str]) -> Picture:
+        """Return the picture, with lines of text below."""
         boxes, labels = self._lanes_drawn()
         for place, texts in enumerate(self._texts):
             box = self._box(place)
@@ -100,7 +103,7 @@ class _Timeline:
                 base = box.y + _PAD + LINE * number + 13
                 look = "mop" if number else "name"
                 labels.append(Label(x=box.x + _PAD, y=base, text=text, kind=look, whole=whole))
-        labels += self._below([self._axis(), *words])
+        labels += self._below([self._axis(), *lines])
         arrows: list[Arrow] = []
         # One after the other: each label keeps clear of those before it.
         for edge in self._edges:
@@ -110,7 +113,7 @@ class _Timeline:
         return Picture(
             title=title,
             width=round(max(self._at[-1], *(edges_of(each)[1] for each in labels)) + _MARGIN),
-            height=round(self._floor + _AXIS + LINE * len(words) + _MARGIN),
+            height=round(self._floor + _AXIS + LINE * len(lines) + _MARGIN),
             boxes=tuple(boxes),
             arrows=tuple(arrows),
             labels=tuple(labels),
@@ -164,10 +167,9 @@ class _Timeline:
         return (box.x + _PAD + width_of(line) + 4, box.y + _PAD + LINE * (mop + 1) + 9)
 
     def _below(self, texts: Sequence[str]) -> Iterator[Label]:
-        for number, sentence in enumerate(texts):
-            text, whole = cut(sentence)
+        for number, text in enumerate(texts):
             base = self._floor + 14 + LINE * number
-            yield Label(x=self._left, y=base, text=text, kind="soft", whole=whole)
+            yield Label(x=self._left, y=base, text=text, kind="soft")
 
     def _axis(self) -> str:
         if self._witness.clock != "ns":
