@@ -5,7 +5,9 @@
 Every level of every target is run that often with list-append, each time from another seed. A run
 ends when what was seen violates the weakest level that the database's level is known to violate;
 where it is known to violate none the run takes the whole time. What a level is known to forbid and
-was seen all the same is a false accusation. How it stands is told once a second.
+was seen all the same is an accusation: its witness is put before a second judge, the plain one that
+the tests compare the checker with. If that one finds nothing it is a false accusation, else the
+database has broken its claim. How it stands is told once a second.
 """
 
 from __future__ import annotations
@@ -17,9 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit" / "checker"))
 
+from list_oracle import anomalies, cycles
+
+from test_rig.checker import history_of
 from test_rig.isolation import history_levels, weakest_broken
 from test_rig.targets import LevelSpec, Scratch, Target
+from test_rig.verdict import WorkloadFinding
 from test_rig.workload import Plan, Progress, find_workload, run_workload
 
 URLS = (
@@ -53,8 +60,9 @@ class Outcome:
     committed: int = 0
     #: When each run that found it did, in seconds.
     found_s: list[float] = field(default_factory=list)
-    #: What was seen that cannot be.
-    accused: list[str] = field(default_factory=list)
+    #: What was seen of what the level forbids, as the second judge sees it.
+    true: list[str] = field(default_factory=list)
+    false: list[str] = field(default_factory=list)
 
     def cells(self) -> tuple[str, ...]:
         """Return what to print."""
@@ -62,8 +70,8 @@ class Outcome:
         times = "-"
         if self.found_s:
             times = f"{statistics.median(self.found_s):.1f} ({max(self.found_s):.1f})"
-        accused = ", ".join(sorted(set(self.accused))) or "none"
-        return (", ".join(self.wanted) or "none", found, times, f"{self.committed:,}", accused)
+        told = (", ".join(each) or "none" for each in (self.true, self.false))
+        return (", ".join(self.wanted) or "none", found, times, f"{self.committed:,}", *told)
 
 
 def run_once(scratch: Scratch, level: LevelSpec, plan: Plan, outcome: Outcome) -> None:
@@ -83,7 +91,19 @@ def run_once(scratch: Scratch, level: LevelSpec, plan: Plan, outcome: Outcome) -
     outcome.runs += 1
     outcome.committed += verdict.ok
     outcome.found_s += found
-    outcome.accused += names & history_levels()[outcome.kept]
+    for each in verdict.findings:
+        if each.anomaly in history_levels()[outcome.kept]:
+            print(f"  {level.name}: {'; '.join(each.witnesses[:1])}", file=sys.stderr)
+            (outcome.true if is_shown(each) else outcome.false).append(each.anomaly)
+
+
+def is_shown(finding: WorkloadFinding) -> bool:
+    """Return whether the second judge finds the anomaly in its witness too."""
+    if finding.history is None:
+        return False
+    history = history_of(finding.history)
+    names = {name for name, _ in anomalies(history)}
+    return finding.anomaly in names | {name for name, _ in cycles(history)}
 
 
 def main() -> None:
@@ -96,9 +116,9 @@ def main() -> None:
     chosen = parser.parse_args()
     print(
         "| target, level | weakest level violated | found in | after s (longest) | committed |"
-        " false accusations |"
+        " claim broken by | false accusations |"
     )
-    print("|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|")
     for url in chosen.urls:
         with Target.open(url) as target:
             for level in target.levels:

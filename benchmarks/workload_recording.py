@@ -27,6 +27,7 @@ from test_rig.history import OpType, Origin
 from test_rig.runs import RunFolder
 from test_rig.targets import LevelSpec, Scratch, Session, Target
 from test_rig.workload import BUILT_IN, Entry, Plan, Request, Sent, Silence, Tape
+from test_rig.workload.admission import Admission
 from test_rig.workload.asking import Asking
 from test_rig.workload.client import Client, Source
 from test_rig.workload.history_judge import HistoryJudge
@@ -76,6 +77,7 @@ def measured(scratch: Scratch, level: LevelSpec, kind: str) -> tuple[float, floa
     def connect(name: str) -> Session:
         return scratch.connect(name, level=level)
 
+    admission = Admission(PLAN.clients)
     clients = [
         Counting(
             number,
@@ -85,6 +87,7 @@ def measured(scratch: Scratch, level: LevelSpec, kind: str) -> tuple[float, floa
             tape=tape,
             connect=connect,
             on_session=lambda process, session: None,
+            admission=admission,
         )
         for number in range(PLAN.clients)
     ]
