@@ -102,6 +102,7 @@ def _was_compiled(model: str) -> bool:
     try:
         from numba.core import caching
 
+        # Numba has no types.
         place = Path(caching.FunctionCache(mark).cache_path)  # type: ignore[no-untyped-call]
     except (ImportError, RuntimeError):  # no Numba, no folder that can be written
         return True

@@ -131,7 +131,8 @@ def _transaction(found: Any) -> tuple[list[Mop], bool]:
     if not isinstance(events, list):
         raise ValueError(f"events are {spelled(events, 40)}, no array")  # noqa: TRY004  # data of a file
     if not isinstance(is_committed, bool):
-        raise ValueError(f"committed is {spelled(is_committed, 40)}, neither true nor false")  # noqa: TRY004
+        told = spelled(is_committed, 40)
+        raise ValueError(f"committed is {told}, neither true nor false")  # noqa: TRY004  # data of a file
     return [_mop(event) for event in events], is_committed
 
 

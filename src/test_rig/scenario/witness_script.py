@@ -66,11 +66,11 @@ _DO = frozenset({"append", "write", "read", "search", "insert"})
 def _sql(step: WitnessStep, kind: str, dialect: Dialect) -> str:
     if step.do not in _DO:
         return _ENDS.get(step.do, "BEGIN")
-    # Numbers and our own names.
     if step.do == "search":
-        return f"SELECT v FROM {_MEMBERS} WHERE k = {step.key}"  # noqa: S608
+        return f"SELECT v FROM {_MEMBERS} WHERE k = {step.key}"  # noqa: S608 - numbers, our names
     if step.do == "insert":
-        return f"INSERT INTO {_MEMBERS} (k, v) VALUES ({step.key}, {step.element})"  # noqa: S608
+        values = f"{step.key}, {step.element}"
+        return f"INSERT INTO {_MEMBERS} (k, v) VALUES ({values})"  # noqa: S608 - numbers, our names
     table = f"{kind}{(step.key or 0) % 2}"
     if step.do == "read":
         return f"SELECT v FROM {table} WHERE k = {step.key}"  # noqa: S608 - numbers and our names
